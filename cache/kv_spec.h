@@ -1,0 +1,50 @@
+#pragma once
+// KvCacheSpec: how much memory a token's keys and values take, and where each layer lies in a page.
+//
+// A value derived from the model's configuration. A page holds `block_size` tokens of all layers of
+// its group: [layer of the group][part][kv_head][tile]; parts are K and V, or the latent alone.
+// 1. page_bytes is a multiple of kPageAlignment and the same for every group.
+// 2. Layer l of a group starts at l * layer_bytes() inside the page.
+
+#include <cstdint>
+#include <vector>
+
+#include "proto/types.h"
+
+namespace quire::cache {
+
+inline constexpr std::int64_t kPageAlignment = 4096;  // bytes: whole pages move between tiers
+
+enum class AttentionKind : std::uint8_t { kFull, kSlidingWindow, kLatent };
+
+// One group of layers that share an attention kind.
+struct KvGroupSpec {
+  AttentionKind kind = AttentionKind::kFull;
+  std::int32_t num_layers = 0;
+  std::int32_t num_kv_heads = 0;  // 1 for kLatent
+  std::int32_t head_dim = 0;      // kLatent: kv_lora_rank + qk_rope_head_dim
+  std::int32_t window = 0;        // tokens; kSlidingWindow only
+  std::int32_t block_size = 16;   // tokens per block
+  DType dtype = DType::kBFloat16;
+
+  [[nodiscard]] std::int64_t parts() const { return kind == AttentionKind::kLatent ? 1 : 2; }
+  // Bytes of one part (all K, or all V) of one layer in one page.
+  [[nodiscard]] std::int64_t part_bytes() const {
+    return static_cast<std::int64_t>(block_size) * num_kv_heads * head_dim * dtype_bytes(dtype);
+  }
+  [[nodiscard]] std::int64_t layer_bytes() const { return parts() * part_bytes(); }
+  [[nodiscard]] std::int64_t bytes_per_token() const {
+    return num_layers * parts() * num_kv_heads * head_dim * dtype_bytes(dtype);
+  }
+};
+
+struct KvCacheSpec {
+  std::vector<KvGroupSpec> groups;
+
+  // The largest group's page, rounded up to kPageAlignment.
+  [[nodiscard]] std::int64_t page_bytes() const;
+  // Over all groups: what one more token of context costs.
+  [[nodiscard]] std::int64_t bytes_per_token() const;
+};
+
+}  // namespace quire::cache

@@ -1,0 +1,171 @@
+#pragma once
+// Backend: the seam between models and hardware. Virtual outside, templates inside.
+//
+// One owner: the engine thread calls everything after loading. The ops of a step run in order; on a
+// device they are queued, and end_step() makes their results readable by the host.
+//
+// The law (DESIGN section 6), for every op of every backend: the result for one token's row does not
+// depend on the other rows, on how many there are, on how a prompt was cut into chunks, on
+// block_size, or on the number of threads. Each output element of a matrix product accumulates over
+// K in one order that is a function of (N, K) only. Keys and values are read from the pages only, in
+// tiles of kKeyTile keys counted from position 0, whatever the block size.
+//
+// Shapes: T tokens of the step, R rows (sequences), H query heads, G KV heads, D head size.
+// Activations are float32 on CPU backends. `out` never overlaps an input unless the op says so.
+// Empty inputs (T == 0) are allowed everywhere.
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string_view>
+#include <utility>
+
+#include "cache/kv_spec.h"
+#include "engine/batch_input.h"
+#include "engine/tensor.h"
+#include "proto/types.h"
+
+namespace quire::engine {
+
+// Keys per softmax tile. A constant of the arithmetic: changing it changes answers.
+inline constexpr std::int32_t kKeyTile = 64;
+
+class Backend;
+
+// Memory of a backend; freed through it.
+class DeviceBuffer final {
+ public:
+  DeviceBuffer() = default;
+  DeviceBuffer(Backend* backend, void* data, std::int64_t bytes)
+      : backend_(backend), data_(data), bytes_(bytes) {}
+  DeviceBuffer(DeviceBuffer&& other) noexcept { swap(other); }
+  DeviceBuffer& operator=(DeviceBuffer&& other) noexcept {
+    swap(other);
+    return *this;
+  }
+  ~DeviceBuffer();
+
+  [[nodiscard]] void* data() const { return data_; }
+  [[nodiscard]] std::int64_t bytes() const { return bytes_; }
+
+ private:
+  void swap(DeviceBuffer& other) noexcept {
+    std::swap(backend_, other.backend_);
+    std::swap(data_, other.data_);
+    std::swap(bytes_, other.bytes_);
+  }
+  Backend* backend_ = nullptr;
+  void* data_ = nullptr;
+  std::int64_t bytes_ = 0;
+};
+
+// A matrix [rows = N output features, cols = K input features], packed or uploaded once at load. The
+// layout is the backend's own. embed() and linear() work on the same Weight, so tied embeddings are
+// stored once.
+class Weight {
+ public:
+  virtual ~Weight() = default;
+  [[nodiscard]] virtual std::int64_t rows() const = 0;
+  [[nodiscard]] virtual std::int64_t cols() const = 0;
+  [[nodiscard]] virtual std::int64_t bytes() const = 0;
+};
+
+// One layer's keys and values in the pool.
+struct KvLayer {
+  std::byte* pool = nullptr;      // page 0
+  std::int64_t page_bytes = 0;    // from a page to the next
+  std::int64_t layer_offset = 0;  // of this layer's K part inside a page; V follows part_bytes later
+  std::int64_t part_bytes = 0;
+  std::int32_t block_size = 0;  // tokens; a multiple of 8
+  std::int32_t num_kv_heads = 0;
+  std::int32_t head_dim = 0;
+  DType dtype = DType::kFloat32;
+};
+
+// Rotary embedding (Su et al. 2021), half-split form: dims i and i + rotary_dim / 2 are a pair.
+// Row p of the table: cos of the rotary_dim / 2 angles at position p, then their sines.
+struct RopeTable {
+  const float* cos_sin = nullptr;  // backend memory, [max positions, rotary_dim]
+  std::int32_t rotary_dim = 0;     // 0: no rotation (GPT-2)
+};
+
+struct AttentionParams {
+  std::int32_t num_heads = 0;  // query heads; a multiple of the layer's KV heads
+  float scale = 1.0f;          // of the dot products
+  std::int32_t window = 0;     // 0: full; W: the last W positions, the query's own included
+};
+
+class Backend {
+ public:
+  virtual ~Backend() = default;
+  [[nodiscard]] virtual std::string_view name() const = 0;
+  // Names the inner order of a page's tiles; part of a page's identity off the device.
+  [[nodiscard]] virtual std::string_view layout_id() const = 0;
+  // Block sizes must be a multiple of this.
+  [[nodiscard]] virtual std::int32_t block_size_multiple() const = 0;
+  [[nodiscard]] virtual bool supports_kv_dtype(DType dtype) const = 0;
+
+  // --- at load -------------------------------------------------------------------------------
+  // Zeroed memory; throws StartupError where it cannot be had.
+  [[nodiscard]] virtual DeviceBuffer allocate(std::int64_t bytes) = 0;
+  virtual void free_memory(void* data, std::int64_t bytes) noexcept = 0;
+  // Concatenates the parts along rows (q, k and v; gate and up) into one packed weight of the parts'
+  // own dtype (float32, float16 or bfloat16; the same for all). Parts may be let go afterwards.
+  [[nodiscard]] virtual std::unique_ptr<Weight> prepare_weight(std::span<const HostTensor> parts) = 0;
+  // A vector (norm weight, bias) widened to float32 in backend memory, parts concatenated.
+  [[nodiscard]] virtual DeviceBuffer prepare_vector(std::span<const HostTensor> parts) = 0;
+  // Sizes the workspace; called once, before the first step. `max_features`: the widest activation.
+  virtual void reserve(std::int64_t max_tokens, std::int64_t max_rows, std::int64_t max_features,
+                       std::int64_t max_context) = 0;
+
+  // --- one step ------------------------------------------------------------------------------
+  virtual void begin_step(const BatchInput& batch) = 0;
+  virtual void end_step() = 0;
+
+  // out[t, :] = table[ids[t], :]                                    ids [T], out [T, K]
+  virtual void embed(const Weight& table, std::span<const std::int32_t> ids, TensorView out) = 0;
+  // residual[t, :] += delta[t, :]                                   [T, C]
+  virtual void add(TensorView residual, TensorView delta) = 0;
+  // out = x W^T + bias; bias may be null                            x [T, K], out [T, N]
+  virtual void linear(TensorView x, const Weight& weight, const float* bias, TensorView out) = 0;
+  // If delta.data: residual += delta. Then out = residual / rms(residual) * weight.   [T, C]
+  virtual void rms_norm(TensorView residual, TensorView delta, const float* weight, float epsilon,
+                        TensorView out) = 0;
+  // If delta.data: residual += delta. Then out = layer norm with weight and bias.     [T, C]
+  virtual void layer_norm(TensorView residual, TensorView delta, const float* weight,
+                          const float* bias, float epsilon, TensorView out) = 0;
+  // Rotates q and k in place by batch.positions, then writes k and v (rounded to the page's dtype,
+  // nearest even) to the slots of batch.slot_mapping.               q [T, H*D], k and v [T, G*D]
+  virtual void rope_and_write_kv(TensorView q, TensorView k, TensorView v, const RopeTable& rope,
+                                 const KvLayer& kv, const BatchInput& batch) = 0;
+  // Causal attention of every token over its own row's pages, for any mix of prefill chunks and
+  // decodes. Online softmax over tiles of kKeyTile keys.            q and out [T, H*D]
+  virtual void attention(TensorView q, const KvLayer& kv, const AttentionParams& params,
+                         const BatchInput& batch, TensorView out) = 0;
+  // out[t, i] = silu(x[t, i]) * x[t, C + i]                         x [T, 2C], out [T, C]
+  virtual void silu_and_mul(TensorView x, TensorView out) = 0;
+  // x = 0.5 x (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))), in place   [T, C]
+  virtual void gelu_tanh(TensorView x) = 0;
+  // out[s, :] = x[rows[s], :]                                       out [S, C]
+  virtual void gather_rows(TensorView x, std::span<const std::int32_t> rows, TensorView out) = 0;
+  // Copies whole pages (copy-on-write); from and to never overlap.
+  virtual void copy_page(const KvLayer& any_layer, BlockId from, BlockId to) = 0;
+  // The host can read `x` afterwards: on CPU backends x.data itself.
+  [[nodiscard]] virtual const float* to_host(TensorView x) = 0;
+  // Runs fn(i) for i in [0, n) on the compute threads, in any order; fn may not depend on which
+  // thread runs it (the sampler spreads rows with it).
+  virtual void parallel_for(std::int64_t n, void (*fn)(void* context, std::int64_t i),
+                            void* context) = 0;
+};
+
+inline DeviceBuffer::~DeviceBuffer() {
+  if (backend_ != nullptr) backend_->free_memory(data_, bytes_);
+}
+
+// The plain float32 loops that every other backend is tested against. One thread.
+[[nodiscard]] std::unique_ptr<Backend> make_reference_backend();
+// Vectorised and threaded; AVX2 or better (throws StartupError elsewhere). num_threads 0: as many as
+// the container's CPU quota and affinity allow. isa: "" picks the best; "avx2" or "avx512" force one.
+[[nodiscard]] std::unique_ptr<Backend> make_cpu_backend(int num_threads, std::string_view isa = "");
+
+}  // namespace quire::engine

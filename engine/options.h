@@ -1,0 +1,44 @@
+#pragma once
+// What an engine is made from. Plain values; server/config fills them.
+
+#include <chrono>
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+
+#include "proto/types.h"
+#include "scheduler/options.h"
+
+namespace quire::engine {
+
+enum class Device : std::uint8_t { kAuto, kCpu, kCuda, kReference };
+
+struct EngineOptions {
+  std::filesystem::path model_folder;
+  Device device = Device::kAuto;  // kReference: the plain loops, for tests
+  int num_threads = 0;            // compute threads; 0: what affinity and the container's quota allow
+  std::string isa;                // "": the best; "avx2" or "avx512" (tests)
+  std::optional<DType> dtype;     // converts weights at load; absent: the file's own
+  std::optional<DType> kv_dtype;  // absent: the weights' own
+
+  std::int32_t block_size = 16;  // tokens per block
+  // Bytes of the pool. Absent: 1 GiB or a quarter of memory, whichever is less: small enough to be
+  // welcome on a laptop; a server sets it.
+  std::optional<std::int64_t> kv_cache_memory;
+  // Faulted in before ready (the rest in the background): enough for the first requests, little
+  // enough not to delay the start (a first touch costs 1.5 to 5.8 us per 4 KiB).
+  std::int64_t kv_touch_first = std::int64_t{16} << 20;  // bytes
+  // False: every step computes its whole context anew (for measuring what the cache is worth).
+  bool use_kv_cache = true;
+
+  // Absent: the model's max_position_embeddings, cut to what the pool holds.
+  std::optional<std::int32_t> max_model_len;
+  scheduler::SchedulerOptions scheduler;
+  std::int32_t max_logprobs = 20;
+
+  // Requests handed over and not yet taken by the engine thread; beyond: refused.
+  std::int32_t max_inbox = 1024;
+};
+
+}  // namespace quire::engine

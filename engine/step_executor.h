@@ -1,0 +1,16 @@
+#pragma once
+// StepExecutor: turns a StepPlan into a StepOutput. ModelRunner is the real one; tests pass a fake.
+
+#include "scheduler/step.h"
+
+namespace quire::engine {
+
+class StepExecutor {
+ public:
+  virtual ~StepExecutor() = default;
+  // Computes the plan; `output` is cleared first. Engine thread only. Throws an exception
+  // only where no later step can succeed; a fault of one row is reported in the output.
+  virtual void execute(const scheduler::StepPlan& plan, scheduler::StepOutput& output) = 0;
+};
+
+}  // namespace quire::engine
