@@ -4,11 +4,11 @@
 // One owner: the engine thread calls everything after loading. The ops of a step run in order; on a
 // device they are queued, and end_step() makes their results readable by the host.
 //
-// The law (DESIGN section 6), for every op of every backend: the result for one token's row does not
-// depend on the other rows, on how many there are, on how a prompt was cut into chunks, on
+// The law (DESIGN section 6), for every op of every backend: the result for one token's row does
+// not depend on the other rows, on how many there are, on how a prompt was cut into chunks, on
 // block_size, or on the number of threads. Each output element of a matrix product accumulates over
-// K in one order that is a function of (N, K) only. Keys and values are read from the pages only, in
-// tiles of kKeyTile keys counted from position 0, whatever the block size.
+// K in one order that is a function of (N, K) only. Keys and values are read from the pages only,
+// in tiles of kKeyTile keys counted from position 0, whatever the block size.
 //
 // Shapes: T tokens of the step, R rows (sequences), H query heads, G KV heads, D head size.
 // Activations are float32 on CPU backends. `out` never overlaps an input unless the op says so.
@@ -59,9 +59,9 @@ class DeviceBuffer final {
   std::int64_t bytes_ = 0;
 };
 
-// A matrix [rows = N output features, cols = K input features], packed or uploaded once at load. The
-// layout is the backend's own. embed() and linear() work on the same Weight, so tied embeddings are
-// stored once.
+// A matrix [rows = N output features, cols = K input features], packed or uploaded once at load.
+// The layout is the backend's own. embed() and linear() work on the same Weight, so tied embeddings
+// are stored once.
 class Weight {
  public:
   virtual ~Weight() = default;
@@ -72,9 +72,10 @@ class Weight {
 
 // One layer's keys and values in the pool.
 struct KvLayer {
-  std::byte* pool = nullptr;      // page 0
-  std::int64_t page_bytes = 0;    // from a page to the next
-  std::int64_t layer_offset = 0;  // of this layer's K part inside a page; V follows part_bytes later
+  std::byte* pool = nullptr;    // page 0
+  std::int64_t page_bytes = 0;  // from a page to the next
+  // Of this layer's K part inside a page; V follows part_bytes later.
+  std::int64_t layer_offset = 0;
   std::int64_t part_bytes = 0;
   std::int32_t block_size = 0;  // tokens; a multiple of 8
   std::int32_t num_kv_heads = 0;
@@ -109,9 +110,11 @@ class Backend {
   // Zeroed memory; throws StartupError where it cannot be had.
   [[nodiscard]] virtual DeviceBuffer allocate(std::int64_t bytes) = 0;
   virtual void free_memory(void* data, std::int64_t bytes) noexcept = 0;
-  // Concatenates the parts along rows (q, k and v; gate and up) into one packed weight of the parts'
-  // own dtype (float32, float16 or bfloat16; the same for all). Parts may be let go afterwards.
-  [[nodiscard]] virtual std::unique_ptr<Weight> prepare_weight(std::span<const HostTensor> parts) = 0;
+  // Concatenates the parts along rows (q, k and v; gate and up) into one packed weight of the
+  // parts' own dtype (float32, float16 or bfloat16; the same for all). Parts may be let go
+  // afterwards.
+  [[nodiscard]] virtual std::unique_ptr<Weight> prepare_weight(
+      std::span<const HostTensor> parts) = 0;
   // A vector (norm weight, bias) widened to float32 in backend memory, parts concatenated.
   [[nodiscard]] virtual DeviceBuffer prepare_vector(std::span<const HostTensor> parts) = 0;
   // Sizes the workspace; called once, before the first step. `max_features`: the widest activation.
@@ -164,8 +167,9 @@ inline DeviceBuffer::~DeviceBuffer() {
 
 // The plain float32 loops that every other backend is tested against. One thread.
 [[nodiscard]] std::unique_ptr<Backend> make_reference_backend();
-// Vectorised and threaded; AVX2 or better (throws StartupError elsewhere). num_threads 0: as many as
-// the container's CPU quota and affinity allow. isa: "" picks the best; "avx2" or "avx512" force one.
+// Vectorised and threaded; AVX2 or better (throws StartupError elsewhere). num_threads 0: as many
+// as the container's CPU quota and affinity allow. isa: "" picks the best; "avx2" or "avx512" force
+// one.
 [[nodiscard]] std::unique_ptr<Backend> make_cpu_backend(int num_threads, std::string_view isa = "");
 
 }  // namespace quire::engine
