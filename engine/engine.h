@@ -55,7 +55,7 @@ struct ModelInfo {
   std::optional<std::int32_t> top_k;
 };
 
-// A snapshot from atomics; never blocks.
+// A snapshot from atomics and one short lock; never waits for a step.
 struct EngineStatus {
   bool alive = false;     // the loop runs and has not failed
   bool ready = false;     // one token was generated; alive; not draining
@@ -79,10 +79,10 @@ struct EngineStatus {
 // The parts an engine drives; load_engine() makes real ones, tests make fakes.
 struct EngineParts {
   std::unique_ptr<Tokenizer> tokenizer;
+  std::shared_ptr<void> keep_alive;  // what the executor borrows; destroyed after it
   std::unique_ptr<StepExecutor> executor;
   cache::KvCacheSpec spec;
   ModelInfo info;
-  std::shared_ptr<void> keep_alive;  // what the executor borrows; destroyed after it
 };
 
 class Engine final {
@@ -105,7 +105,8 @@ class Engine final {
   void begin_drain();
   // Ends everything still in flight (final deltas with kAbort) and joins the thread.
   void stop();
-  // Called once, on the engine thread, when the loop fails; message for the log. Set before use.
+  // Called once, on the engine thread, when the loop fails; message for the log. It must not call
+  // the engine.
   void set_fatal_handler(std::function<void(const std::string&)> handler);
 
  private:

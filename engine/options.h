@@ -36,9 +36,6 @@ struct EngineOptions {
   std::optional<std::int32_t> max_model_len;
   scheduler::SchedulerOptions scheduler;
   std::int32_t max_logprobs = 20;
-
-  // Requests handed over and not yet taken by the engine thread; beyond: refused.
-  std::int32_t max_inbox = 1024;
 };
 
 }  // namespace quire::engine

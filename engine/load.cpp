@@ -1,0 +1,199 @@
+// load_engine(): from a model folder to a running engine.
+
+#include <algorithm>
+#include <cstdint>
+#include <future>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "engine/backend/backend.h"
+#include "engine/engine.h"
+#include "engine/kv_storage.h"
+#include "engine/memory.h"
+#include "engine/model_runner.h"
+#include "engine/models/generation_config.h"
+#include "engine/models/model.h"
+#include "engine/recompute_executor.h"
+#include "engine/tokenizer/tokenizer.h"
+#include "proto/error.h"
+
+namespace quire::engine {
+namespace {
+
+constexpr std::int64_t kMiB = std::int64_t{1} << 20;
+constexpr std::int64_t kDefaultPool = 1024 * kMiB;
+
+// What the executor borrows, in the order in which it must outlive it.
+struct Resources {
+  std::unique_ptr<Backend> backend;
+  std::unique_ptr<Model> model;
+  std::unique_ptr<KvStorage> storage;
+  std::unique_ptr<ModelRunner> runner;  // under --no-kv-cache: what the recomputing one drives
+};
+
+std::unique_ptr<Backend> make_backend(const EngineOptions& options) {
+  switch (options.device) {
+    case Device::kReference:
+      return make_reference_backend();
+    case Device::kCuda:
+      throw StartupError("--device cuda: this build has no CUDA backend");
+    case Device::kAuto:
+    case Device::kCpu:
+      break;
+  }
+  return make_cpu_backend(options.num_threads, options.isa);
+}
+
+// The memory plan: how many blocks, and the longest sequence they allow.
+struct Plan {
+  cache::KvCacheSpec spec;
+  std::int64_t num_blocks = 0;
+  std::int32_t max_model_len = 0;
+};
+
+Plan make_plan(const EngineOptions& options, const ModelConfig& config, const Backend& backend) {
+  if (options.block_size <= 0 || options.block_size % backend.block_size_multiple() != 0) {
+    throw StartupError("--block-size: must be a multiple of " +
+                       std::to_string(backend.block_size_multiple()));
+  }
+  const DType kv_dtype =
+      options.kv_dtype.value_or(options.dtype.value_or(config.weight_dtype));
+  if (!backend.supports_kv_dtype(kv_dtype)) {
+    throw StartupError("--kv-cache-dtype: not supported by the " + std::string(backend.name()) +
+                       " backend");
+  }
+  Plan plan{.spec = kv_spec(config, options.block_size, kv_dtype)};
+  const std::int64_t memory = available_memory();
+  const std::int64_t bytes = options.kv_cache_memory.value_or(std::min(kDefaultPool, memory / 4));
+  plan.num_blocks = std::min<std::int64_t>(bytes / plan.spec.page_bytes(), INT32_MAX);
+  if (bytes > memory) {
+    throw StartupError("--kv-cache-memory: " + std::to_string(bytes / kMiB) +
+                       " MiB asked for, the machine has " + std::to_string(memory / kMiB) + " MiB");
+  }
+  if (plan.num_blocks < 1) {
+    throw StartupError("--kv-cache-memory: " + std::to_string(bytes) +
+                       " bytes hold no page; one takes " + std::to_string(plan.spec.page_bytes()));
+  }
+  const std::int64_t model_len = options.max_model_len.value_or(config.max_position_embeddings);
+  if (model_len < 1 || model_len > config.max_position_embeddings) {
+    throw StartupError("--max-model-len: must be 1 to the model's max_position_embeddings, " +
+                       std::to_string(config.max_position_embeddings));
+  }
+  plan.max_model_len =
+      static_cast<std::int32_t>(std::min(model_len, plan.num_blocks * options.block_size));
+  return plan;
+}
+
+void log_plan(const std::function<void(const std::string&)>& log, const ModelConfig& config,
+              const Plan& plan, const Model& model, const Backend& backend) {
+  if (!log) return;
+  log(config.architecture + ": " + std::to_string(config.num_layers) + " layers, weights " +
+      std::to_string(model.weight_bytes() / 1024) + " KiB, backend " + std::string(backend.name()));
+  log("KV cache: " + std::to_string(plan.num_blocks) + " blocks of " +
+      std::to_string(plan.spec.groups.front().block_size) + " tokens, " +
+      std::to_string(plan.num_blocks * plan.spec.page_bytes() / kMiB) + " MiB, " +
+      std::to_string(plan.spec.bytes_per_token()) + " bytes per token");
+  if (plan.max_model_len < config.max_position_embeddings) {
+    log("max_model_len is " + std::to_string(plan.max_model_len) + " (the model allows " +
+        std::to_string(config.max_position_embeddings) + ")");
+  }
+}
+
+// A name for "same answers": a hash of all that answers depend on beside the request.
+std::string fingerprint(const ModelConfig& config, const Plan& plan, const Backend& backend,
+                        const Model& model) {
+  const std::string text = std::string(QUIRE_VERSION) + '|' + config.architecture + '|' +
+                           std::to_string(config.hidden_size) + '|' +
+                           std::to_string(config.num_layers) + '|' +
+                           std::to_string(model.weight_bytes()) + '|' +
+                           std::to_string(static_cast<int>(plan.spec.groups.front().dtype)) + '|' +
+                           std::string(backend.name()) + '|' + std::string(backend.layout_id());
+  std::uint64_t hash = 14695981039346656037u;  // FNV-1a, 64 bits
+  for (const char c : text) {
+    hash = (hash ^ static_cast<unsigned char>(c)) * 1099511628211u;
+  }
+  constexpr std::string_view kHex = "0123456789abcdef";
+  std::string name = "fp_";
+  for (int i = 0; i < 10; ++i, hash >>= 4) name += kHex[hash & 15];
+  return name;
+}
+
+std::unique_ptr<Tokenizer> load_tokenizer(const EngineOptions& options) {
+  auto result = Tokenizer::load(options.model_folder / "tokenizer.json");
+  if (!result) throw StartupError(result.error().message);
+  return std::move(result).value();
+}
+
+std::unique_ptr<StepExecutor> make_executor(const EngineOptions& options, const Plan& plan,
+                                            Resources& resources) {
+  const bool recompute = !options.use_kv_cache;
+  const RunnerOptions runner_options{
+      .max_num_batched_tokens =
+          recompute ? plan.max_model_len : options.scheduler.max_num_batched_tokens,
+      .max_num_seqs = options.scheduler.max_num_seqs,
+      .max_model_len = plan.max_model_len,
+      .max_logprobs = options.max_logprobs};
+  auto runner = std::make_unique<ModelRunner>(runner_options, *resources.model, *resources.storage,
+                                              *resources.backend);
+  if (!recompute) return runner;
+  resources.runner = std::move(runner);
+  return std::make_unique<RecomputeExecutor>(*resources.runner, plan.max_model_len);
+}
+
+void fill_sampling_defaults(ModelInfo& info, const std::filesystem::path& folder) {
+  const GenerationDefaults defaults = read_generation_defaults(folder);
+  info.temperature = defaults.temperature;
+  info.top_p = defaults.top_p;
+  info.top_k = defaults.top_k;
+  info.min_p = defaults.min_p;
+  info.repetition_penalty = defaults.repetition_penalty;
+}
+
+}  // namespace
+
+std::unique_ptr<Engine> load_engine(const EngineOptions& given,
+                                    const std::function<void(const std::string&)>& log) {
+  EngineOptions options = given;
+  const ModelConfig config = read_model_config(options.model_folder);
+  // The tokenizer's file is parsed while the weights are packed.
+  auto tokenizer = std::async(std::launch::async, load_tokenizer, std::cref(options));
+
+  auto resources = std::make_shared<Resources>();
+  resources->backend = make_backend(options);
+  const Plan plan = make_plan(options, config, *resources->backend);
+  options.max_model_len = plan.max_model_len;
+  options.scheduler.max_model_len = plan.max_model_len;
+  options.scheduler.eos_token_ids = config.eos_token_ids;
+  if (!options.use_kv_cache) options.scheduler.max_num_seqs = 1;
+
+  resources->storage =
+      std::make_unique<KvStorage>(*resources->backend, plan.spec, plan.num_blocks);
+  resources->storage->touch(options.kv_touch_first);
+  resources->model = load_model(options.model_folder,
+                                {.convert_dtype = options.dtype.has_value(),
+                                 .dtype = options.dtype.value_or(config.weight_dtype),
+                                 .max_model_len = plan.max_model_len},
+                                *resources->backend);
+  log_plan(log, config, plan, *resources->model, *resources->backend);
+
+  EngineParts parts;
+  parts.tokenizer = tokenizer.get();
+  parts.spec = plan.spec;
+  parts.info = {.architecture = config.architecture,
+                .vocab_size = config.vocab_size,
+                .max_model_len = plan.max_model_len,
+                .num_blocks = plan.num_blocks,
+                .block_size = options.block_size,
+                .kv_bytes = plan.num_blocks * plan.spec.page_bytes(),
+                .weight_bytes = resources->model->weight_bytes(),
+                .backend = std::string(resources->backend->name()),
+                .fingerprint = fingerprint(config, plan, *resources->backend, *resources->model)};
+  fill_sampling_defaults(parts.info, options.model_folder);
+  parts.executor = make_executor(options, plan, *resources);
+  parts.keep_alive = std::move(resources);
+  return std::make_unique<Engine>(options, std::move(parts));
+}
+
+}  // namespace quire::engine

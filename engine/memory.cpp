@@ -1,0 +1,28 @@
+#include "engine/memory.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <fstream>
+
+namespace quire::engine {
+namespace {
+
+// The number in a one-line file; `fallback` where it is absent or a word ("max").
+std::int64_t read_number(const char* path, std::int64_t fallback) {
+  std::ifstream file(path);
+  std::int64_t value = 0;
+  return file >> value && value > 0 ? value : fallback;
+}
+
+}  // namespace
+
+std::int64_t available_memory() {
+  const std::int64_t machine =
+      static_cast<std::int64_t>(sysconf(_SC_PHYS_PAGES)) * sysconf(_SC_PAGESIZE);
+  const std::int64_t v2 = read_number("/sys/fs/cgroup/memory.max", machine);
+  const std::int64_t v1 = read_number("/sys/fs/cgroup/memory/memory.limit_in_bytes", machine);
+  return std::max<std::int64_t>(1, std::min({machine, v2, v1}));
+}
+
+}  // namespace quire::engine

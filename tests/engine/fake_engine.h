@@ -1,0 +1,72 @@
+#pragma once
+// An engine over a fake model, for tests of the engine and the server: the vocabulary is the 95
+// printable ASCII characters (id = character - 32), <eos> (95) and the two halves of a two-byte
+// character (96, 97: "é"); the next token comes from a script.
+
+#include <atomic>
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <stdexcept>
+#include <string>
+#include <thread>
+#include <utility>
+
+#include "engine/engine.h"
+
+namespace quire::engine::testing {
+
+inline constexpr TokenId kEos = 95;
+inline constexpr TokenId kFirstHalf = 96;
+inline constexpr TokenId kSecondHalf = 97;
+inline constexpr std::int32_t kVocabSize = 98;
+
+[[nodiscard]] inline TokenId id_of(char c) { return c - ' '; }
+
+[[nodiscard]] std::unique_ptr<Tokenizer> ascii_tokenizer();
+
+// Next token by (history): a function of what the sequence holds.
+using Script = std::function<TokenId(std::span<const TokenId> history)>;
+
+// "abcdefghijklmnopqrstuvwxyzabc..." by position.
+[[nodiscard]] inline TokenId alphabet(std::span<const TokenId> history) {
+  return id_of(static_cast<char>('a' + history.size() % 26));
+}
+
+class FakeExecutor final : public StepExecutor {
+ public:
+  explicit FakeExecutor(Script script) : script_(std::move(script)) {}
+
+  void execute(const scheduler::StepPlan& plan, scheduler::StepOutput& output) override {
+    if (delay.count() > 0) std::this_thread::sleep_for(delay);
+    if (fail) throw std::runtime_error("device lost");
+    output.clear();
+    output.step_id = plan.step_id;
+    for (const scheduler::StepSample& sample : plan.samples) {
+      const TokenId token = sample.target != kNoToken ? sample.target : script_(sample.history);
+      const auto begin = static_cast<std::int32_t>(output.tokens.size());
+      const auto top_begin = static_cast<std::int32_t>(output.top.size());
+      const std::int32_t num_top = std::max(0, sample.num_top);
+      for (std::int32_t i = 0; i < num_top; ++i) {
+        output.top.push_back({(token + i) % kVocabSize, -0.5f - static_cast<float>(i)});
+      }
+      output.samples.push_back({.token_begin = begin, .num_tokens = 1});
+      output.tokens.push_back(
+          {.token = token, .logprob = -0.5f, .top_begin = top_begin, .top_count = num_top});
+    }
+  }
+
+  std::chrono::milliseconds delay{0};
+  std::atomic<bool> fail{false};
+
+ private:
+  Script script_;
+};
+
+// An engine with `num_blocks` blocks of 16 tokens. `executor` (if asked for) is the engine's own.
+[[nodiscard]] std::unique_ptr<Engine> fake_engine(Script script, EngineOptions options = {},
+                                                  std::int64_t num_blocks = 256,
+                                                  FakeExecutor** executor = nullptr,
+                                                  std::chrono::milliseconds delay = {});
+
+}  // namespace quire::engine::testing
