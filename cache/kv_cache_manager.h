@@ -52,6 +52,7 @@ class KvCacheManager final {
   KvCacheSpec spec_;
   BlockPool pool_;
   std::int32_t reserved_ = 0;
+  std::int64_t table_entries_ = 0;  // over all tables: what the references must add up to
 };
 
 }  // namespace quire::cache

@@ -1,0 +1,15 @@
+#pragma once
+// Block: what the pool knows of one page. A plain value in BlockPool's flat array; indices instead
+// of pointers keep it at 12 bytes and the array movable in one piece.
+
+#include <cstdint>
+
+namespace quire::cache {
+
+struct Block {
+  std::int32_t ref_count = 0;  // tables that hold it; 0: it is on the free list
+  std::int32_t previous = 0;   // neighbours on the free list; meaningless while it is held
+  std::int32_t next = 0;
+};
+
+}  // namespace quire::cache
