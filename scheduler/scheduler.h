@@ -7,16 +7,22 @@
 // Pure: (state, options, now) -> StepPlan; no I/O, no thread, no clock of its own. One owner: the
 // engine thread.
 //
-// 1. The running sequence that comes first by (priority, arrival) is never preempted.
+// 1. The running sequence that comes first by (priority, arrival) is never preempted. (A paused one
+//    does not run: it is the first to give its blocks to others.)
 // 2. After its max_preemptions-th preemption a sequence is readmitted only when the blocks of its
-//    worst case (prompt + max_tokens) are reserved for it.
-// 3. Every added sequence gets exactly one final TokenEvent (finish != kNone), unless abort() ended
-//    it: then none.
-// 4. What can never fit is refused by check_admission, so the head of the queue never waits for ever.
+//    worst case (prompt + max_tokens) are reserved for it; then it is not preempted again.
+// 3. Every added sequence gets exactly one final TokenEvent (finish != kNone), unless abort() or
+//    finish() ended it: then none.
+// 4. What can never fit is refused by check_admission, so the head of the queue never waits for
+// ever:
+//    as long as any sequence is not paused, every plan computes at least one token (README.md has
+//    the argument; schedule() checks it).
 // 5. Blocks of a finished, aborted or preempted sequence are free when the call returns (no step is
 //    in flight during update() today).
-// 6. After construction, schedule() and update() allocate nothing; add() takes ownership of memory
-//    allocated by the caller.
+// 6. After construction, no method allocates memory: the caller allocates the sequence and gives it
+//    (make_room_in), the plan and the events (reserve) their capacity.
+// Cost of a step: O(running + tokens + blocks of the rows), and O(log n) for each of n sequences
+// that comes or goes.
 
 #include <chrono>
 #include <cstdint>
@@ -27,8 +33,12 @@
 #include "cache/kv_cache_manager.h"
 #include "proto/error.h"
 #include "proto/types.h"
+#include "scheduler/admission.h"
 #include "scheduler/options.h"
+#include "scheduler/request_queue.h"
+#include "scheduler/running_list.h"
 #include "scheduler/sequence.h"
+#include "scheduler/sequence_index.h"
 #include "scheduler/step.h"
 
 namespace quire::scheduler {
@@ -56,12 +66,20 @@ class Scheduler final {
   // against what the pool holds).
   [[nodiscard]] std::optional<Error> check_admission(std::int64_t num_prompt_tokens,
                                                      std::int64_t max_tokens) const;
+  // Gives the sequence capacity for its worst case, so that nothing is allocated for it later.
+  // Invariant: its prompt and max_tokens passed check_admission. Callable from any thread; add()
+  // does it for those who did not.
+  void make_room_in(Sequence& sequence) const;
+  // Gives a plan and a list of events capacity for the largest step.
+  void reserve(StepPlan& plan, std::vector<TokenEvent>& events) const;
 
-  // Takes a sequence that passed check_admission. Invariant: queue_has_room() held.
+  // Takes a sequence that passed check_admission. Invariant: queue_has_room(1) holds.
   void add(std::unique_ptr<Sequence> sequence);
+  // Would this many more still be within max_queue_len?
   [[nodiscard]] bool queue_has_room(std::int32_t num_sequences) const;
 
   // Ends a sequence in whatever state, frees its blocks; false if it is not (or no longer) here.
+  // Between schedule() and update() it is allowed too: the row's results are dropped.
   bool abort(SequenceId id);
   // The consumer found the end (a stop string): the same as abort, counted as finished.
   bool finish(SequenceId id);
@@ -88,8 +106,48 @@ class Scheduler final {
   void check_invariants() const;
 
  private:
-  struct State;
-  std::unique_ptr<State> state_;
+  [[nodiscard]] std::size_t num_seats_taken() const { return running_.size() + parked_.size(); }
+  [[nodiscard]] bool is_protected(const Sequence& sequence) const;
+  [[nodiscard]] Clock::time_point expiry_of(const Sequence& sequence) const;
+
+  // The parts of schedule().
+  void end_expired(Clock::time_point now, std::vector<TokenEvent>& events);
+  [[nodiscard]] std::int32_t next_chunk(const Sequence& sequence, std::int32_t budget) const;
+  [[nodiscard]] bool obtain_slots(Sequence& sequence, std::int32_t num_tokens);
+  [[nodiscard]] Sequence* victim_of(const Sequence& sequence) const;
+  [[nodiscard]] Sequence* admit_next();
+  [[nodiscard]] bool claim_blocks(Sequence& sequence);
+  void preempt(Sequence& victim);
+  void plan_row(Sequence& sequence, std::int32_t num_tokens, StepPlan& plan);
+
+  // The parts of update().
+  void apply_row(Sequence& sequence, const StepPlan& plan, std::size_t row, std::size_t sample,
+                 const StepOutput& output, std::vector<TokenEvent>& events);
+
+  // Where a sequence belongs follows from its state and paused; leave, change them, enter.
+  void enter_line(Sequence& sequence);
+  void leave_line(Sequence& sequence);
+  void release_blocks(Sequence& sequence);
+  void remove(Sequence& sequence, FinishReason finish);
+
+  void check_sequence(const Sequence& sequence) const;
+
+  const SchedulerOptions options_;
+  cache::KvCacheManager& cache_;
+  const Admission admission_;
+
+  SequenceIndex index_;   // all, and their owner
+  ExpiryQueue expiry_;    // all
+  RequestQueue waiting_;  // kWaiting, not paused
+  RunningList running_;   // kRunning, not paused
+  RunningList parked_;    // kRunning, paused: keeps its blocks and its seat while nobody needs them
+
+  StepId last_step_{};
+  bool step_in_flight_ = false;                     // planned, and its output not yet seen
+  std::vector<std::unique_ptr<Sequence>> retired_;  // ended, yet the plan in flight points to them
+  std::int64_t num_preemptions_ = 0;
+  std::int64_t num_aborted_ = 0;
+  std::int64_t num_finished_ = 0;
 };
 
 }  // namespace quire::scheduler

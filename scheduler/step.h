@@ -3,18 +3,20 @@
 //
 // StepPlan is self-contained: flat arrays, no pointer into the scheduler except the per-sample
 // parameters, which live as long as the sequence (freed only in Scheduler::update of this step or a
-// later one). The shape allows step N+1 to be planned while N runs: a row's token may be "sample k of
-// the step before" instead of an id.
+// later one). The shape allows step N+1 to be planned while N runs: a row's token may be "sample k
+// of the step before" instead of an id.
 //
 //   tokens       [ row 0's tokens | row 1's tokens | ... ]            num_tokens() in all
 //   block_ids    [ row 0's blocks | row 1's blocks | ... ]            of group 0 (one group today)
 //   rows[r]      tokens [token_begin, token_begin + num_tokens) at positions
-//                first_position, first_position + 1, ...; context_len counts the tokens in the cache
-//                once this step has written its own.
-//   samples[s]   the hidden state of token `offset` of row `row` chooses (or scores) the next token.
+//                first_position, first_position + 1, ...; context_len counts the tokens in the
+//                cache once this step has written its own.
+//   samples[s]   the hidden state of token `offset` of row `row` chooses (or scores) the next
+//   token.
 //
-// 1. rows are in the order in which they were admitted; samples are sorted by (row, offset).
-// 2. Capacities are reserved once (Scheduler construction): planning a step allocates nothing.
+// 1. rows: those that were running, by (priority, arrival), then the newly admitted in that order;
+//    samples are sorted by (row, offset).
+// 2. Capacities are reserved once (Scheduler::reserve): planning a step allocates nothing.
 
 #include <cstdint>
 #include <span>
@@ -29,21 +31,21 @@ struct StepRow {
   std::int32_t token_begin = 0;
   std::int32_t num_tokens = 0;
   std::int32_t first_position = 0;
-  std::int32_t context_len = 0;   // first_position + num_tokens
-  std::int32_t block_begin = 0;   // into block_ids
-  std::int32_t num_blocks = 0;    // ceil(context_len / block_size)
+  std::int32_t context_len = 0;     // first_position + num_tokens
+  std::int32_t block_begin = 0;     // into block_ids
+  std::int32_t num_blocks = 0;      // ceil(context_len / block_size)
   std::int32_t source_sample = -1;  // >= 0: the only token is this sample of the step before
 };
 
 struct StepSample {
   std::int32_t row = 0;
-  std::int32_t offset = 0;          // token of the row whose hidden state is used
-  std::int32_t position = 0;        // of the token that is chosen or scored
-  TokenId target = kNoToken;        // kNoToken: choose; else score this token (prompt logprobs)
-  std::int32_t choice = 0;          // index of the choice within its own prompt: keys the generator
+  std::int32_t offset = 0;    // token of the row whose hidden state is used
+  std::int32_t position = 0;  // of the token that is chosen or scored
+  TokenId target = kNoToken;  // kNoToken: choose; else score this token (prompt logprobs)
+  std::int32_t choice = 0;    // index of the choice within its own prompt: keys the generator
   std::int32_t num_prompt_tokens = 0;
-  std::int32_t num_top = -1;        // as SamplingParams::num_logprobs
-  bool mask_end_tokens = false;     // min_tokens not reached: end and stop token ids get no chance
+  std::int32_t num_top = -1;     // as SamplingParams::num_logprobs
+  bool mask_end_tokens = false;  // min_tokens not reached: end and stop token ids get no chance
   const SamplingParams* params = nullptr;
   std::span<const TokenId> history;  // prompt and output so far (penalties); ends before `position`
 };
@@ -108,7 +110,7 @@ struct StepOutput {
 // What happened to a sequence in a step, in the order in which it must be told.
 struct TokenEvent {
   SequenceId sequence{};
-  bool is_prompt = false;  // a scored prompt token (echo with logprobs), not an output token
+  bool is_prompt = false;    // a scored prompt token (echo with logprobs), not an output token
   TokenId token = kNoToken;  // kNoToken: the event only ends the sequence
   float logprob = 0.0f;
   std::span<const TokenLogprob> top;  // into the StepOutput

@@ -1,0 +1,44 @@
+#include "scheduler/admission.h"
+
+#include <string>
+#include <utility>
+
+namespace quire::scheduler {
+namespace {
+
+Error invalid(std::string param, std::string message) {
+  return {
+      .code = ErrorCode::kInvalidRequest, .message = std::move(message), .param = std::move(param)};
+}
+
+// Both numbers in the sentence, whichever limit was crossed.
+std::optional<Error> check_limit(std::int64_t num_prompt_tokens, std::int64_t max_tokens,
+                                 std::int64_t limit, const std::string& limit_is) {
+  if (num_prompt_tokens > limit) {
+    return invalid("prompt", limit_is + " " + std::to_string(limit) +
+                                 " tokens, but the prompt alone has " +
+                                 std::to_string(num_prompt_tokens) + ".");
+  }
+  if (max_tokens > limit - num_prompt_tokens) {
+    return invalid("max_tokens", limit_is + " " + std::to_string(limit) +
+                                     " tokens, but the prompt has " +
+                                     std::to_string(num_prompt_tokens) + " and max_tokens is " +
+                                     std::to_string(max_tokens) + ".");
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+std::optional<Error> Admission::check(std::int64_t num_prompt_tokens,
+                                      std::int64_t max_tokens) const {
+  if (num_prompt_tokens < 1) return invalid("prompt", "The prompt must have at least 1 token.");
+  if (max_tokens < 0) return invalid("max_tokens", "max_tokens must be at least 0.");
+  if (auto error = check_limit(num_prompt_tokens, max_tokens, max_model_len_,
+                               "This model's maximum context length is")) {
+    return error;
+  }
+  return check_limit(num_prompt_tokens, max_tokens, pool_tokens_, "The KV cache holds at most");
+}
+
+}  // namespace quire::scheduler

@@ -1,0 +1,365 @@
+#include "scheduler/scheduler.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "proto/check.h"
+#include "scheduler/row_builder.h"
+#include "scheduler/stopping.h"
+
+namespace quire::scheduler {
+namespace {
+
+std::size_t max_sequences(const SchedulerOptions& options) {
+  CHECK_GE(options.max_num_seqs, 1);
+  CHECK_GE(options.max_num_batched_tokens, 1);
+  CHECK_GE(options.max_queue_len, 1);
+  CHECK_GE(options.max_model_len, 1);
+  CHECK_GE(options.max_preemptions, 0);
+  CHECK_GE(options.max_chunk, 0);
+  return static_cast<std::size_t>(options.max_num_seqs) +
+         static_cast<std::size_t>(options.max_queue_len);
+}
+
+// A limit may be as long as the type allows: then it never comes.
+Clock::time_point later(Clock::time_point time, std::chrono::milliseconds duration) {
+  const auto left = Clock::time_point::max() - time;
+  return duration < left ? time + duration : Clock::time_point::max();
+}
+
+// Ends the sequence and tells no token.
+TokenEvent ending_event(SequenceId id, FinishReason finish) {
+  TokenEvent event;
+  event.sequence = id;
+  event.finish = finish;
+  return event;
+}
+
+TokenEvent event_of(const StepSample& sample, const SampledToken& chosen,
+                    const StepOutput& output) {
+  return {.is_prompt = sample.target != kNoToken,
+          .token = chosen.token,
+          .logprob = chosen.logprob,
+          .top = std::span<const TokenLogprob>(output.top)
+                     .subspan(static_cast<std::size_t>(chosen.top_begin),
+                              static_cast<std::size_t>(chosen.top_count))};
+}
+
+}  // namespace
+
+Scheduler::Scheduler(SchedulerOptions options, cache::KvCacheManager& cache)
+    : options_(std::move(options)),
+      cache_(cache),
+      admission_(options_.max_model_len, cache.usage().total_blocks, cache.block_size()),
+      index_(max_sequences(options_)),
+      expiry_(index_.capacity()),
+      waiting_(index_.capacity()),
+      running_(static_cast<std::size_t>(options_.max_num_seqs)),
+      parked_(static_cast<std::size_t>(options_.max_num_seqs)) {
+  retired_.reserve(static_cast<std::size_t>(options_.max_num_seqs));
+}
+
+Scheduler::~Scheduler() {
+  while (!expiry_.empty()) remove(expiry_.front(), FinishReason::kAbort);
+}
+
+std::optional<Error> Scheduler::check_admission(std::int64_t num_prompt_tokens,
+                                                std::int64_t max_tokens) const {
+  return admission_.check(num_prompt_tokens, max_tokens);
+}
+
+void Scheduler::make_room_in(Sequence& sequence) const {
+  const std::int64_t num_tokens = sequence.max_total_tokens();
+  sequence.tokens.reserve(static_cast<std::size_t>(num_tokens));
+  sequence.blocks.reserve(static_cast<std::size_t>(cache_.blocks_for(num_tokens)));
+}
+
+void Scheduler::reserve(StepPlan& plan, std::vector<TokenEvent>& events) const {
+  const auto max_rows = static_cast<std::size_t>(options_.max_num_seqs);
+  const auto max_tokens = static_cast<std::size_t>(options_.max_num_batched_tokens);
+  plan.rows.reserve(max_rows);
+  plan.tokens.reserve(max_tokens);
+  plan.samples.reserve(max_tokens);  // a token's hidden state is used once at most
+  plan.block_ids.reserve(static_cast<std::size_t>(cache_.usage().total_blocks));
+  // schedule() may end all of them; then update() tells each sample, and the end of each row.
+  events.reserve(index_.capacity() + max_tokens + max_rows);
+}
+
+bool Scheduler::queue_has_room(std::int32_t num_sequences) const {
+  const auto waiting = static_cast<std::int64_t>(index_.size() - num_seats_taken());
+  return waiting + num_sequences <= options_.max_queue_len;
+}
+
+void Scheduler::add(std::unique_ptr<Sequence> sequence) {
+  CHECK(queue_has_room(1));
+  CHECK_EQ(sequence->num_tokens(), sequence->num_prompt_tokens);
+  CHECK_EQ(sequence->num_computed_tokens, 0);
+  CHECK(!check_admission(sequence->num_prompt_tokens, sequence->params.max_tokens));
+  make_room_in(*sequence);
+  Sequence& added = index_.insert(std::move(sequence));
+  added.state = SequenceState::kWaiting;
+  added.expires_at = expiry_of(added);
+  expiry_.push(added);
+  enter_line(added);
+}
+
+bool Scheduler::abort(SequenceId id) {
+  Sequence* const sequence = index_.find(id);
+  if (sequence == nullptr) return false;
+  remove(*sequence, FinishReason::kAbort);
+  return true;
+}
+
+bool Scheduler::finish(SequenceId id) {
+  Sequence* const sequence = index_.find(id);
+  if (sequence == nullptr) return false;
+  remove(*sequence, FinishReason::kStop);
+  return true;
+}
+
+void Scheduler::set_paused(SequenceId id, bool paused, Clock::time_point now) {
+  Sequence* const sequence = index_.find(id);
+  if (sequence == nullptr || sequence->paused == paused) return;
+  leave_line(*sequence);
+  expiry_.erase(*sequence);
+  sequence->paused = paused;
+  sequence->paused_since = now;
+  sequence->expires_at = expiry_of(*sequence);
+  expiry_.push(*sequence);
+  enter_line(*sequence);
+}
+
+void Scheduler::schedule(Clock::time_point now, StepPlan& plan, std::vector<TokenEvent>& events) {
+  CHECK(!step_in_flight_);
+  plan.clear();
+  last_step_ = StepId{static_cast<std::uint64_t>(last_step_) + 1};
+  plan.step_id = last_step_;
+  end_expired(now, events);
+
+  // Each catches up towards its last token. Those that hold blocks come first, and a victim always
+  // comes after the one that needs its block: what is planned stays planned.
+  std::int32_t budget = options_.max_num_batched_tokens;
+  for (std::size_t i = 0; i < running_.size() && budget > 0; ++i) {
+    Sequence& sequence = running_[i];
+    const std::int32_t num_tokens = next_chunk(sequence, budget);
+    if (!obtain_slots(sequence, num_tokens)) continue;  // it waits with what it holds
+    plan_row(sequence, num_tokens, plan);
+    budget -= num_tokens;
+  }
+  while (budget > 0) {
+    Sequence* const admitted = admit_next();
+    if (admitted == nullptr) break;
+    const std::int32_t num_tokens = next_chunk(*admitted, budget);
+    plan_row(*admitted, num_tokens, plan);
+    budget -= num_tokens;
+  }
+  CHECK(!plan.rows.empty() || (running_.empty() && waiting_.empty()));  // no deadlock, ever
+  step_in_flight_ = !plan.empty();
+}
+
+void Scheduler::end_expired(Clock::time_point now, std::vector<TokenEvent>& events) {
+  while (!expiry_.empty() && expiry_.front().expires_at <= now) {
+    Sequence& sequence = expiry_.front();
+    events.push_back(ending_event(sequence.id, FinishReason::kAbort));
+    remove(sequence, FinishReason::kAbort);
+  }
+}
+
+std::int32_t Scheduler::next_chunk(const Sequence& sequence, std::int32_t budget) const {
+  const std::int32_t missing = sequence.num_tokens() - sequence.num_computed_tokens;
+  const std::int32_t limit = options_.max_chunk > 0 ? options_.max_chunk : budget;
+  return std::min({missing, limit, budget});
+}
+
+// Slots for the sequence's next tokens; preempts others for them. False: nobody may be preempted
+// for it now.
+bool Scheduler::obtain_slots(Sequence& sequence, std::int32_t num_tokens) {
+  const std::int64_t context_len = std::int64_t{sequence.num_computed_tokens} + num_tokens;
+  while (!cache_.allocate_slots(sequence.blocks, context_len, sequence.reserved_blocks)) {
+    Sequence* const victim = victim_of(sequence);
+    if (victim == nullptr) return false;
+    preempt(*victim);
+  }
+  return true;
+}
+
+// Paused ones give way first, then the last that runs, if it comes after `sequence`.
+Sequence* Scheduler::victim_of(const Sequence& sequence) const {
+  if (!parked_.empty()) return &parked_.back();
+  const auto running = running_.items();
+  for (auto last = running.rbegin(); last != running.rend() && *last != &sequence; ++last) {
+    if (!is_protected(**last)) return *last;
+  }
+  return nullptr;
+}
+
+// Its worst case is reserved: taking its blocks away would break the promise that this was the last
+// time.
+bool Scheduler::is_protected(const Sequence& sequence) const {
+  return sequence.num_preemptions >= options_.max_preemptions;
+}
+
+// The head of the queue, if it gets a seat and its blocks, for which paused ones give way. Nobody
+// overtakes the head: else it might wait for ever for a large number of blocks.
+Sequence* Scheduler::admit_next() {
+  if (waiting_.empty()) return nullptr;
+  Sequence& head = waiting_.front();
+  const auto max_seats = static_cast<std::size_t>(options_.max_num_seqs);
+  while (num_seats_taken() >= max_seats || !claim_blocks(head)) {
+    if (parked_.empty()) return nullptr;
+    preempt(parked_.back());
+  }
+  leave_line(head);
+  head.state = SequenceState::kRunning;
+  enter_line(head);
+  return &head;
+}
+
+// The blocks of all its tokens at once, so that a prefill that began is never short of them; after
+// the last preemption that it has to bear, those of its worst case as well. All or nothing.
+bool Scheduler::claim_blocks(Sequence& sequence) {
+  if (is_protected(sequence)) {
+    const std::int64_t worst_case = cache_.blocks_for(sequence.max_total_tokens());
+    if (!cache_.reserve(static_cast<std::int32_t>(worst_case))) return false;
+    sequence.reserved_blocks = static_cast<std::int32_t>(worst_case);
+  }
+  return cache_.allocate_slots(sequence.blocks, sequence.num_tokens(), sequence.reserved_blocks);
+}
+
+// By recompute: its tokens stay, prompt and output, and are prefilled when it is admitted again.
+void Scheduler::preempt(Sequence& victim) {
+  ++num_preemptions_;
+  if (!victim.paused) ++victim.num_preemptions;
+  leave_line(victim);
+  release_blocks(victim);
+  victim.num_computed_tokens = 0;
+  victim.state = SequenceState::kWaiting;
+  enter_line(victim);
+}
+
+void Scheduler::plan_row(Sequence& sequence, std::int32_t num_tokens, StepPlan& plan) {
+  const std::int64_t context_len = std::int64_t{sequence.num_computed_tokens} + num_tokens;
+  append_row(sequence, num_tokens, static_cast<std::int32_t>(cache_.blocks_for(context_len)), plan);
+  sequence.planned_in = plan.step_id;
+}
+
+void Scheduler::update(const StepPlan& plan, const StepOutput& output,
+                       std::vector<TokenEvent>& events) {
+  CHECK(plan.step_id == last_step_ && output.step_id == last_step_);
+  CHECK_EQ(output.samples.size(), plan.samples.size());
+  std::size_t sample = 0;
+  for (std::size_t row = 0; row < plan.rows.size(); ++row) {
+    Sequence* const sequence = index_.find(plan.rows[row].sequence);
+    // Absent: it was aborted while the step ran; what came out for it is dropped.
+    if (sequence != nullptr) apply_row(*sequence, plan, row, sample, output, events);
+    while (sample < plan.samples.size() &&
+           static_cast<std::size_t>(plan.samples[sample].row) == row) {
+      ++sample;
+    }
+  }
+  CHECK_EQ(sample, plan.samples.size());
+  step_in_flight_ = false;
+  retired_.clear();
+}
+
+// `sample` is the row's first one.
+void Scheduler::apply_row(Sequence& sequence, const StepPlan& plan, std::size_t row,
+                          std::size_t sample, const StepOutput& output,
+                          std::vector<TokenEvent>& events) {
+  const auto end = [&](TokenEvent event) {
+    events.push_back(event);
+    remove(sequence, event.finish);
+  };
+  sequence.num_computed_tokens = plan.rows[row].context_len;
+  for (; sample < plan.samples.size() && static_cast<std::size_t>(plan.samples[sample].row) == row;
+       ++sample) {
+    const StepSample& asked = plan.samples[sample];
+    const SampleOutput& result = output.samples[sample];
+    if (result.fault) return end(ending_event(sequence.id, FinishReason::kError));
+    CHECK_LE(result.num_tokens, 1);  // several come with speculation
+    if (result.num_tokens == 0) continue;
+    TokenEvent event = event_of(asked, output.tokens[result.token_begin], output);
+    event.sequence = sequence.id;
+    if (event.is_prompt) {
+      sequence.num_scored_tokens = asked.position;
+    } else {
+      sequence.tokens.push_back(event.token);
+      const Ending ending = ending_of(sequence, options_.eos_token_ids);
+      event.finish = ending.finish;
+      event.stop_token = ending.stop_token;
+    }
+    if (event.finish != FinishReason::kNone) return end(event);
+    events.push_back(event);
+  }
+  if (sequence.num_computed_tokens < sequence.num_tokens()) return;
+  // All is computed and no token came: that was asked for (max_tokens 0), or a choice was put off
+  // and the last token is computed once more.
+  if (!sequence.wants_output()) {
+    return end(ending_event(sequence.id, FinishReason::kLength));
+  }
+  --sequence.num_computed_tokens;
+}
+
+void Scheduler::fail_all(FinishReason reason, std::vector<TokenEvent>& events) {
+  while (!expiry_.empty()) {
+    Sequence& sequence = expiry_.front();
+    events.push_back(ending_event(sequence.id, reason));
+    remove(sequence, reason);
+  }
+}
+
+void Scheduler::enter_line(Sequence& sequence) {
+  if (sequence.state == SequenceState::kRunning) {
+    (sequence.paused ? parked_ : running_).insert(sequence);
+  } else if (!sequence.paused) {
+    waiting_.push(sequence);
+  }
+}
+
+void Scheduler::leave_line(Sequence& sequence) {
+  if (sequence.state == SequenceState::kRunning) {
+    (sequence.paused ? parked_ : running_).erase(sequence);
+  } else if (!sequence.paused) {
+    waiting_.erase(sequence);
+  }
+}
+
+void Scheduler::release_blocks(Sequence& sequence) {
+  cache_.free(sequence.blocks);
+  cache_.release_reservation(sequence.reserved_blocks);
+  sequence.reserved_blocks = 0;
+}
+
+void Scheduler::remove(Sequence& sequence, FinishReason finish) {
+  ++(finish == FinishReason::kAbort ? num_aborted_ : num_finished_);
+  leave_line(sequence);
+  expiry_.erase(sequence);
+  release_blocks(sequence);
+  sequence.state = SequenceState::kFinished;
+  const bool plan_points_to_it = step_in_flight_ && sequence.planned_in == last_step_;
+  std::unique_ptr<Sequence> owned = index_.take(sequence.id);
+  if (plan_points_to_it) retired_.push_back(std::move(owned));
+}
+
+Clock::time_point Scheduler::expiry_of(const Sequence& sequence) const {
+  const auto deadline = later(sequence.arrival_time, options_.request_deadline);
+  if (!sequence.paused) return deadline;
+  return std::min(deadline, later(sequence.paused_since, options_.stall_timeout));
+}
+
+bool Scheduler::idle() const { return index_.size() == 0; }
+
+SchedulerStats Scheduler::stats() const {
+  return {.running = static_cast<std::int32_t>(num_seats_taken()),
+          .waiting = static_cast<std::int32_t>(index_.size() - num_seats_taken()),
+          .num_preemptions = num_preemptions_,
+          .num_aborted = num_aborted_,
+          .num_finished = num_finished_};
+}
+
+std::optional<Clock::time_point> Scheduler::next_deadline() const {
+  if (expiry_.empty()) return std::nullopt;
+  return expiry_.front().expires_at;
+}
+
+}  // namespace quire::scheduler

@@ -1,0 +1,54 @@
+// What must hold between any two calls, checked from scratch: Scheduler::check_invariants.
+
+#include "proto/check.h"
+#include "scheduler/scheduler.h"
+
+namespace quire::scheduler {
+
+void Scheduler::check_invariants() const {
+  expiry_.check_invariants();
+  waiting_.check_invariants();
+  running_.check_invariants();
+  parked_.check_invariants();
+  CHECK_EQ(expiry_.size(), index_.size());
+  CHECK_LE(num_seats_taken(), static_cast<std::size_t>(options_.max_num_seqs));
+
+  std::size_t seats = 0, queued = 0;
+  std::int64_t held_blocks = 0, reserved_blocks = 0;
+  for (const Sequence* sequence : expiry_.items()) {
+    check_sequence(*sequence);
+    if (sequence->state == SequenceState::kRunning) ++seats;
+    if (sequence->state == SequenceState::kWaiting && !sequence->paused) ++queued;
+    held_blocks += static_cast<std::int64_t>(sequence->blocks.size());
+    reserved_blocks += sequence->reserved_blocks;
+  }
+  CHECK_EQ(seats, num_seats_taken());
+  CHECK_EQ(queued, waiting_.size());
+  const cache::CacheUsage usage = cache_.usage();
+  CHECK_EQ(reserved_blocks, usage.reserved_blocks);
+  CHECK_EQ(held_blocks + reserved_blocks + usage.free_blocks, usage.total_blocks);
+}
+
+void Scheduler::check_sequence(const Sequence& sequence) const {
+  CHECK(index_.find(sequence.id) == &sequence);
+  CHECK(sequence.state != SequenceState::kFinished);
+  CHECK(sequence.expires_at == expiry_of(sequence));
+  CHECK_LE(sequence.num_tokens(), sequence.max_total_tokens());
+  CHECK_LE(sequence.num_preemptions, options_.max_preemptions);
+  if (sequence.state == SequenceState::kWaiting) {
+    CHECK_EQ(sequence.num_computed_tokens, 0);
+    CHECK_EQ(sequence.blocks.size(), 0u);
+    CHECK_EQ(sequence.reserved_blocks, 0);
+    return;
+  }
+  CHECK_LT(sequence.num_computed_tokens, sequence.num_tokens());
+  const auto held = static_cast<std::int64_t>(sequence.blocks.size());
+  CHECK_GE(held, cache_.blocks_for(sequence.num_computed_tokens));
+  if (is_protected(sequence)) {
+    CHECK_EQ(held + sequence.reserved_blocks, cache_.blocks_for(sequence.max_total_tokens()));
+  } else {
+    CHECK_EQ(sequence.reserved_blocks, 0);
+  }
+}
+
+}  // namespace quire::scheduler
