@@ -34,6 +34,7 @@ struct RequestLimits {
   std::size_t max_stops = 4;
   std::size_t max_stop_bytes = 256;
   std::size_t max_logit_bias = 1024;
+  std::size_t max_stop_token_ids = 1024;
   std::int64_t max_tokens = 1 << 24;  // any larger max_tokens or min_tokens is refused outright
 };
 

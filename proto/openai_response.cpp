@@ -1,0 +1,197 @@
+// Answers and chunks of /v1/completions, and the model list: written straight to a string, since a
+// busy daemon writes thousands of chunks a second.
+
+#include <algorithm>
+
+#include "proto/json_writer.h"
+#include "proto/openai.h"
+#include "proto/utf8.h"
+
+namespace quire::proto {
+namespace {
+
+void write_finish(JsonWriter& out, FinishReason finish) {
+  out.key("finish_reason");
+  switch (finish) {
+    case FinishReason::kNone:
+      out.null();
+      return;
+    case FinishReason::kStop:
+      out.text("stop");
+      return;
+    case FinishReason::kLength:
+      out.text("length");
+      return;
+    case FinishReason::kAbort:
+      out.text("abort");
+      return;
+    case FinishReason::kError:
+      out.text("error");
+      return;
+  }
+}
+
+void write_stop_reason(JsonWriter& out, const StopReason& reason) {
+  out.key("stop_reason");
+  if (const auto* token = std::get_if<TokenId>(&reason)) {
+    out.integer(*token);
+  } else if (const auto* text = std::get_if<std::string>(&reason)) {
+    out.text(*text);
+  } else {
+    out.null();
+  }
+}
+
+// An object from spelling to logprob. Two tokens may share a spelling and an object's keys are
+// distinct: the better one stays. The token itself is always among them.
+void write_top(JsonWriter& out, const LogprobEntry& entry) {
+  out.begin_object();
+  bool has_own = false;
+  for (std::size_t i = 0; i < entry.top.size(); ++i) {
+    const auto& [text, logprob] = entry.top[i];
+    const auto same = [&text](const auto& earlier) { return earlier.first == text; };
+    if (std::any_of(entry.top.begin(), entry.top.begin() + static_cast<std::ptrdiff_t>(i), same)) {
+      continue;
+    }
+    has_own = has_own || text == entry.text;
+    out.key(text).number(logprob);
+  }
+  if (!has_own) out.key(entry.text).number(*entry.logprob);
+  out.end_object();
+}
+
+void write_logprobs(JsonWriter& out, const Choice& choice) {
+  out.begin_object();
+  out.key("text_offset").begin_array();
+  for (const LogprobEntry& entry : choice.logprobs) out.integer(entry.text_offset);
+  out.end_array().key("token_logprobs").begin_array();
+  for (const LogprobEntry& entry : choice.logprobs) {
+    entry.logprob ? out.number(*entry.logprob) : out.null();
+  }
+  out.end_array().key("tokens").begin_array();
+  for (const LogprobEntry& entry : choice.logprobs) out.text(entry.text);
+  out.end_array().key("top_logprobs").begin_array();
+  for (const LogprobEntry& entry : choice.logprobs) {
+    if (choice.with_top_logprobs && entry.logprob) {
+      write_top(out, entry);
+    } else {
+      out.null();
+    }
+  }
+  out.end_array().end_object();
+}
+
+void write_choice(JsonWriter& out, const Choice& choice) {
+  out.begin_object();
+  out.key("index").integer(choice.index);
+  out.key("text").text(choice.text);
+  out.key("logprobs");
+  if (choice.with_logprobs) {
+    write_logprobs(out, choice);
+  } else {
+    out.null();
+  }
+  write_finish(out, choice.finish);
+  if (choice.finish != FinishReason::kNone) write_stop_reason(out, choice.stop_reason);
+  out.end_object();
+}
+
+void write_usage(JsonWriter& out, const Usage& usage) {
+  out.begin_object();
+  out.key("prompt_tokens").integer(usage.prompt_tokens);
+  out.key("completion_tokens").integer(usage.completion_tokens);
+  out.key("total_tokens").integer(usage.prompt_tokens + usage.completion_tokens);
+  out.key("prompt_tokens_details").begin_object();
+  out.key("cached_tokens").integer(usage.cached_tokens).end_object();
+  out.end_object();
+}
+
+void write_completion(JsonWriter& out, const ResponseHead& head, std::span<const Choice> choices,
+                      ChunkUsage mode, const Usage& usage) {
+  out.begin_object();
+  out.key("id").text(head.id);
+  out.key("object").text("text_completion");
+  out.key("created").integer(head.created);
+  out.key("model").text(head.model);
+  out.key("system_fingerprint").text(head.system_fingerprint);
+  out.key("choices").begin_array();
+  for (const Choice& choice : choices) write_choice(out, choice);
+  out.end_array();
+  if (mode != ChunkUsage::kOmit) out.key("usage");
+  if (mode == ChunkUsage::kNull) out.null();
+  if (mode == ChunkUsage::kGiven) write_usage(out, usage);
+  // As the client would have to send it: seeds are signed on the wire.
+  if (head.seed) out.key("seed").integer(static_cast<std::int64_t>(*head.seed));
+  out.end_object();
+}
+
+std::size_t expected_size(const ResponseHead& head, std::span<const Choice> choices) {
+  std::size_t bytes = 320 + head.model.size();
+  for (const Choice& choice : choices) {
+    bytes += 80 + choice.text.size() + choice.text.size() / 16 + choice.logprobs.size() * 64;
+  }
+  return bytes;
+}
+
+void write_model(JsonWriter& out, const ModelCard& model) {
+  out.begin_object();
+  out.key("id").text(model.id);
+  out.key("object").text("model");
+  out.key("created").integer(model.created);
+  out.key("owned_by").text("quire");
+  out.key("max_model_len").integer(model.max_model_len);
+  out.end_object();
+}
+
+}  // namespace
+
+std::string token_label(std::string_view token_bytes) {
+  if (is_utf8(token_bytes)) return std::string(token_bytes);
+  constexpr std::string_view kHex = "0123456789abcdef";
+  std::string label = "bytes:";
+  for (const char c : token_bytes) {
+    const auto byte = static_cast<unsigned char>(c);
+    label += "\\x";
+    label += kHex[byte >> 4];
+    label += kHex[byte & 15];
+  }
+  return label;
+}
+
+std::string completion_body(const ResponseHead& head, std::span<const Choice> choices,
+                            const Usage& usage) {
+  return completion_chunk(head, choices, ChunkUsage::kGiven, usage);
+}
+
+std::string completion_chunk(const ResponseHead& head, std::span<const Choice> choices,
+                             ChunkUsage mode, const Usage& usage) {
+  std::string body;
+  body.reserve(expected_size(head, choices));
+  JsonWriter out(body);
+  write_completion(out, head, choices, mode, usage);
+  return body;
+}
+
+std::string models_body(std::span<const ModelCard> models) {
+  std::string body;
+  JsonWriter out(body);
+  out.begin_object().key("object").text("list").key("data").begin_array();
+  for (const ModelCard& model : models) write_model(out, model);
+  out.end_array().end_object();
+  return body;
+}
+
+std::string model_body(const ModelCard& model) {
+  std::string body;
+  JsonWriter out(body);
+  write_model(out, model);
+  return body;
+}
+
+std::string version_body() {
+  std::string body;
+  JsonWriter(body).begin_object().key("version").text(QUIRE_VERSION).end_object();
+  return body;
+}
+
+}  // namespace quire::proto
