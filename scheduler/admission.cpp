@@ -6,24 +6,24 @@
 namespace quire::scheduler {
 namespace {
 
-Error invalid(std::string param, std::string message) {
-  return {
-      .code = ErrorCode::kInvalidRequest, .message = std::move(message), .param = std::move(param)};
+Error invalid(const char* param, std::string message) {
+  return {.code = ErrorCode::kInvalidRequest, .message = std::move(message), .param = param};
 }
 
-// Both numbers in the sentence, whichever limit was crossed.
+// Both numbers in the sentence, whichever limit was crossed. Nothing is allocated where none is:
+// Scheduler::add asks too.
 std::optional<Error> check_limit(std::int64_t num_prompt_tokens, std::int64_t max_tokens,
-                                 std::int64_t limit, const std::string& limit_is) {
+                                 std::int64_t limit, const char* limit_is) {
+  const auto sentence = [&](const std::string& rest) {
+    return std::string(limit_is) + " " + std::to_string(limit) + " tokens, but the prompt " + rest;
+  };
   if (num_prompt_tokens > limit) {
-    return invalid("prompt", limit_is + " " + std::to_string(limit) +
-                                 " tokens, but the prompt alone has " +
-                                 std::to_string(num_prompt_tokens) + ".");
+    return invalid("prompt", sentence("alone has " + std::to_string(num_prompt_tokens) + "."));
   }
   if (max_tokens > limit - num_prompt_tokens) {
-    return invalid("max_tokens", limit_is + " " + std::to_string(limit) +
-                                     " tokens, but the prompt has " +
-                                     std::to_string(num_prompt_tokens) + " and max_tokens is " +
-                                     std::to_string(max_tokens) + ".");
+    return invalid("max_tokens",
+                   sentence("has " + std::to_string(num_prompt_tokens) + " and max_tokens is " +
+                            std::to_string(max_tokens) + "."));
   }
   return std::nullopt;
 }

@@ -23,7 +23,8 @@ std::size_t max_sequences(const SchedulerOptions& options) {
 
 // A limit may be as long as the type allows: then it never comes.
 Clock::time_point later(Clock::time_point time, std::chrono::milliseconds duration) {
-  const auto left = Clock::time_point::max() - time;
+  const auto left =
+      std::chrono::duration_cast<std::chrono::milliseconds>(Clock::time_point::max() - time);
   return duration < left ? time + duration : Clock::time_point::max();
 }
 

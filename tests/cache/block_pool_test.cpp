@@ -1,6 +1,7 @@
 #include "cache/block_pool.h"
 
-#include <catch2/catch.hpp>
+#include <catch2/catch.hpp>  // after ours: its CHECK is the one meant here
+
 #include <deque>
 #include <random>
 #include <vector>

@@ -1,8 +1,9 @@
 #include "cache/kv_cache_manager.h"
 
+#include <catch2/catch.hpp>  // after ours: its CHECK is the one meant here
+
 #include <algorithm>
 #include <array>
-#include <catch2/catch.hpp>
 #include <random>
 #include <vector>
 

@@ -1,6 +1,6 @@
 #include "cache/kv_spec.h"
 
-#include <catch2/catch.hpp>
+#include <catch2/catch.hpp>  // after ours: its CHECK is the one meant here
 
 namespace quire::cache {
 namespace {

@@ -1,0 +1,130 @@
+// Ten thousand steps with arrivals, aborts, pauses and preemptions: the scheduler allocates
+// nothing.
+
+#include "tests/scheduler/rig.h"
+
+#include <catch2/catch.hpp>  // after ours: its CHECK is the one meant here
+
+#include <atomic>
+#include <cstdlib>
+#include <new>
+#include <random>
+
+namespace {
+
+std::atomic<bool> counting = false;
+std::atomic<std::int64_t> num_allocations = 0;
+
+}  // namespace
+
+void* operator new(std::size_t size) {
+  if (counting) ++num_allocations;
+  if (void* const memory = std::malloc(size == 0 ? 1 : size)) return memory;
+  throw std::bad_alloc();
+}
+void operator delete(void* memory) noexcept { std::free(memory); }
+void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
+
+namespace quire::scheduler {
+namespace {
+
+// Allocations made while one lives count.
+class Counted final {
+ public:
+  Counted() { counting = true; }
+  ~Counted() { counting = false; }
+};
+
+class Load final {
+ public:
+  Load() : rig_(options()) {}
+
+  void step() {
+    arrive();
+    disturb();
+    {
+      const Counted counted;
+      rig_.events.clear();
+      rig_.scheduler.schedule(rig_.now, rig_.plan, rig_.events);
+    }
+    answer();
+    {
+      const Counted counted;
+      rig_.scheduler.update(rig_.plan, rig_.output, rig_.events);
+    }
+    rig_.check();
+    rig_.now += std::chrono::milliseconds(10);
+  }
+
+  [[nodiscard]] SchedulerStats stats() const { return rig_.scheduler.stats(); }
+
+ private:
+  static RigOptions options() {
+    return {.num_blocks = 60,
+            .block_size = 4,
+            .scheduler = {.max_num_seqs = 16,
+                          .max_num_batched_tokens = 40,
+                          .max_queue_len = 32,
+                          .max_model_len = 128,
+                          .request_deadline = std::chrono::seconds(20),
+                          .stall_timeout = std::chrono::seconds(1),
+                          .eos_token_ids = {kEos}}};
+  }
+
+  void arrive() {
+    while (random_() % 3 == 0 && rig_.scheduler.queue_has_room(1)) {
+      auto sequence = Rig::make({.id = ++last_id_,
+                                 .prompt = 1 + static_cast<std::int32_t>(random_() % 40),
+                                 .max_tokens = static_cast<std::int32_t>(random_() % 30),
+                                 .priority = static_cast<std::int32_t>(random_() % 3)},
+                                [&](Sequence& made) {
+                                  made.params.prompt_logprobs = random_() % 4 == 0;
+                                  made.arrival_time = rig_.now;
+                                });
+      rig_.scheduler.make_room_in(*sequence);
+      const Counted counted;
+      rig_.scheduler.add(std::move(sequence));
+    }
+  }
+
+  void disturb() {
+    const SequenceId any{last_id_ - std::min<std::uint64_t>(last_id_, random_() % 48)};
+    const auto what = random_() % 10;
+    const Counted counted;
+    if (what == 0) rig_.scheduler.abort(any);
+    if (what == 1) rig_.scheduler.set_paused(any, true, rig_.now);
+    if (what >= 8) rig_.scheduler.set_paused(any, false, rig_.now);
+  }
+
+  void answer() {
+    rig_.output.clear();
+    rig_.output.step_id = rig_.plan.step_id;
+    for (std::size_t i = 0; i < rig_.plan.samples.size(); ++i) {
+      rig_.output.tokens.push_back({.token = 1 + static_cast<TokenId>(random_() % 50)});
+      rig_.output.samples.push_back({.token_begin = static_cast<std::int32_t>(i), .num_tokens = 1});
+    }
+  }
+
+  Rig rig_;
+  std::mt19937 random_{20261122};
+  std::uint64_t last_id_ = 0;
+};
+
+TEST_CASE("ten thousand steps under disturbance allocate nothing") {
+  num_allocations = 0;
+  {
+    const Counted counted;
+    ::operator delete(::operator new(1));  // proof that the counter counts
+  }
+  REQUIRE(num_allocations == 1);
+  num_allocations = 0;
+  Load load;
+  for (int i = 0; i < 10'000; ++i) load.step();
+  CHECK(num_allocations == 0);
+  CHECK(load.stats().num_preemptions > 100);
+  CHECK(load.stats().num_aborted > 100);
+  CHECK(load.stats().num_finished > 1000);
+}
+
+}  // namespace
+}  // namespace quire::scheduler
