@@ -1,0 +1,225 @@
+// The same answer, always: a mix of requests alone on a plain engine, then in random company under
+// every disturbance; all token ids, logprob bits, texts and finish reasons must be equal.
+//
+//   same_answer --model FOLDER [--device auto|cpu|cuda|reference] [--requests 200] [--seed 1]
+//
+// Prints a table. Exit status 0: no difference, and the small pool did preempt.
+
+#include <algorithm>
+#include <charconv>
+#include <chrono>
+#include <cstdio>
+#include <cstring>
+#include <exception>
+#include <functional>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+
+#include "engine/engine.h"
+#include "tests/e2e/company.h"
+#include "tests/e2e/request_mix.h"
+
+namespace quire::e2e {
+namespace {
+
+using engine::Device;
+using engine::Engine;
+using engine::EngineOptions;
+
+struct Arguments {
+  std::string model;
+  Device device = Device::kAuto;
+  MixShape shape;
+};
+
+struct Variation {
+  std::string name;
+  std::function<void(EngineOptions&)> change;
+  bool must_preempt = false;
+  bool must_be_equal = true;  // false: only reported
+};
+
+Device device_of(std::string_view name) {
+  if (name == "auto") return Device::kAuto;
+  if (name == "cpu") return Device::kCpu;
+  if (name == "cuda") return Device::kCuda;
+  if (name == "reference") return Device::kReference;
+  throw std::invalid_argument("--device: auto, cpu, cuda or reference");
+}
+
+template <typename T>
+T number_of(std::string_view text) {
+  T value{};
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc{} || end != text.data() + text.size())
+    throw std::invalid_argument("not a number: " + std::string(text));
+  return value;
+}
+
+Arguments parse(int argc, char** argv) {
+  Arguments arguments;
+  for (int i = 1; i + 1 < argc; i += 2) {
+    const std::string_view flag = argv[i], value = argv[i + 1];
+    if (flag == "--model") {
+      arguments.model = value;
+    } else if (flag == "--device") {
+      arguments.device = device_of(value);
+    } else if (flag == "--requests") {
+      arguments.shape.count = number_of<int>(value);
+    } else if (flag == "--seed") {
+      arguments.shape.seed = number_of<std::uint64_t>(value);
+    } else {
+      throw std::invalid_argument("unknown flag " + std::string(flag));
+    }
+  }
+  if (argc % 2 == 0 || arguments.model.empty() || arguments.shape.count < 1)
+    throw std::invalid_argument(
+        "usage: same_answer --model FOLDER [--device D] [--requests N] "
+        "[--seed N]");
+  return arguments;
+}
+
+EngineOptions plain_options(const Arguments& arguments) {
+  EngineOptions options;
+  options.model_folder = arguments.model;
+  options.device = arguments.device;
+  options.num_threads = 1;
+  return options;
+}
+
+std::unique_ptr<Engine> start(const EngineOptions& options) {
+  return engine::load_engine(options, {});
+}
+
+// Bytes of a pool that holds the longest sequence of the mix and little more: with 64 at a time
+// there is preemption.
+std::int64_t small_pool(const engine::ModelInfo& info, const MixShape& shape) {
+  const std::int64_t longest = shape.longest_prompt + shape.longest_output;
+  const std::int64_t blocks = longest / info.block_size + 4;
+  return info.kv_bytes / info.num_blocks * blocks;
+}
+
+std::vector<Variation> make_variations(std::int64_t pool_bytes) {
+  std::vector<Variation> variations;
+  for (const std::int32_t chunk : {1, 7, 64, 512}) {
+    variations.push_back({"chunks up to " + std::to_string(chunk), [chunk](EngineOptions& o) {
+                            o.scheduler.max_chunk = chunk;
+                            o.num_threads = 2;
+                          }});
+  }
+  variations.push_back(
+      {"64 tokens a step", [](EngineOptions& o) { o.scheduler.max_num_batched_tokens = 64; }});
+  variations.push_back({"7 tokens a step, 5 at once", [](EngineOptions& o) {
+                          o.scheduler.max_num_batched_tokens = 7;
+                          o.scheduler.max_num_seqs = 5;
+                        }});
+  variations.push_back({"blocks of 32, 2 threads", [](EngineOptions& o) {
+                          o.block_size = 32;
+                          o.num_threads = 2;
+                        }});
+  variations.push_back(
+      {.name = "a pool for one or two",
+       .change = [pool_bytes](EngineOptions& o) { o.kv_cache_memory = pool_bytes; },
+       .must_preempt = true});
+  variations.push_back({.name = "the same, chunks up to 5, 2 threads",
+                        .change =
+                            [pool_bytes](EngineOptions& o) {
+                              o.kv_cache_memory = pool_bytes;
+                              o.scheduler.max_chunk = 5;
+                              o.num_threads = 2;
+                            },
+                        .must_preempt = true});
+  return variations;
+}
+
+// Another level of instructions is outside the law's scope; whether it is equal is worth a line.
+void add_instruction_sets(std::vector<Variation>& variations, Device device) {
+  if (device != Device::kAuto && device != Device::kCpu) return;
+  for (const char* isa : {"avx2", "avx512"}) {
+    if (std::strcmp(isa, "avx512") == 0 && !__builtin_cpu_supports("avx512f")) continue;
+    variations.push_back({.name = std::string("report only: ") + isa,
+                          .change = [isa](EngineOptions& o) { o.isa = isa; },
+                          .must_be_equal = false});
+  }
+}
+
+int count_differences(const std::vector<RequestRecord>& expected,
+                      const std::vector<RequestRecord>& actual) {
+  int differing = 0;
+  for (std::size_t i = 0; i < expected.size(); ++i) {
+    const std::string difference = first_difference(expected[i], actual[i]);
+    if (difference.empty()) continue;
+    if (++differing <= 3) std::printf("  request %zu, %s\n", i, difference.c_str());
+  }
+  return differing;
+}
+
+// Returns whether the variation holds what it must.
+bool run_variation(const Variation& variation, EngineOptions options,
+                   std::span<const engine::GenerationRequest> requests,
+                   const std::vector<RequestRecord>& expected, std::uint64_t seed) {
+  variation.change(options);
+  const auto begin = std::chrono::steady_clock::now();
+  const auto engine = start(options);
+  const CompanyResult result = run_in_company(*engine, requests, {.seed = seed});
+  const engine::EngineStatus status = engine->status();
+  const std::chrono::duration<double> taken = std::chrono::steady_clock::now() - begin;
+  const int differing = count_differences(expected, result.records);
+  std::printf("%-38s %9lld %11lld %7lld %8.1f %10d\n", variation.name.c_str(),
+              static_cast<long long>(status.num_steps),
+              static_cast<long long>(status.num_preemptions),
+              static_cast<long long>(result.num_left), taken.count(), differing);
+  std::fflush(stdout);
+  if (variation.must_preempt && status.num_preemptions == 0) {
+    std::printf("  no preemption happened: this variation shows nothing\n");
+    return false;
+  }
+  return differing == 0 || !variation.must_be_equal;
+}
+
+int run(Arguments arguments) {
+  const EngineOptions plain = plain_options(arguments);
+  std::vector<engine::GenerationRequest> requests;
+  std::vector<RequestRecord> expected;
+  std::int64_t pool_bytes = 0;
+  {
+    const auto engine = start(plain);
+    std::printf("%s on %s, %d requests, seed %llu\n", engine->info().architecture.c_str(),
+                engine->info().backend.c_str(), arguments.shape.count,
+                static_cast<unsigned long long>(arguments.shape.seed));
+    arguments.shape.longest_prompt =
+        std::min(arguments.shape.longest_prompt,
+                 engine->info().max_model_len - arguments.shape.longest_output);
+    requests = make_request_mix(arguments.shape, engine->tokenizer(), engine->info().vocab_size);
+    expected = run_alone(*engine, requests);
+    pool_bytes = small_pool(engine->info(), arguments.shape);
+  }
+  std::int64_t tokens = 0;
+  for (const RequestRecord& record : expected)
+    for (const ChoiceRecord& choice : record) tokens += choice.num_output_tokens;
+  std::printf("alone: %lld output tokens\n\n%-38s %9s %11s %7s %8s %10s\n",
+              static_cast<long long>(tokens), "64 at a time, random order", "steps", "preemptions",
+              "aborts", "seconds", "differing");
+
+  std::vector<Variation> variations = make_variations(pool_bytes);
+  add_instruction_sets(variations, arguments.device);
+  bool good = true;
+  std::uint64_t seed = arguments.shape.seed;
+  for (const Variation& variation : variations)
+    good = run_variation(variation, plain, requests, expected, ++seed) && good;
+  std::printf("%s\n", good ? "the same answer, always" : "NOT the same answer");
+  return good ? 0 : 1;
+}
+
+}  // namespace
+}  // namespace quire::e2e
+
+int main(int argc, char** argv) {
+  try {
+    return quire::e2e::run(quire::e2e::parse(argc, argv));
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "same_answer: %s\n", error.what());
+    return 2;
+  }
+}

@@ -1,0 +1,174 @@
+"""Writes the seeds of the fuzzers' corpora: small, one per form or trap. Run it again after a change
+and commit what changed; seeds that a fuzzer found are files beside these and are not touched."""
+
+import json
+import struct
+from pathlib import Path
+
+CORPUS = Path(__file__).resolve().parent / "corpus"
+
+
+def write(target: str, name: str, data: bytes) -> None:
+    folder = CORPUS / target
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / name).write_bytes(data)
+
+
+def http(line: str, *fields: str, body: bytes = b"") -> bytes:
+    return "\r\n".join((line, *fields, "", "")).encode("latin-1") + body
+
+
+def make_http() -> None:
+    post, host, chunked = "POST /v1/completions HTTP/1.1", "Host: a", "Transfer-Encoding: chunked"
+    body = b'{"prompt":"a"}'
+    length = f"Content-Length: {len(body)}"
+    pieces = b"5\r\n" + body[:5] + b"\r\n9;x=1\r\n" + body[5:] + b"\r\n0\r\n"
+    seeds = {
+        "get": http("GET /health HTTP/1.1", host),
+        "get-1.0": http("GET /health?a=b HTTP/1.0", host, "Connection: keep-alive"),
+        "post": http(post, host, length, "Content-Type: application/json", body=body),
+        "two": http("GET / HTTP/1.1", host) * 2,
+        "expect": http(post, host, length, "Expect: 100-continue", body=body),
+        "chunked": http(post, host, chunked, body=pieces + b"\r\n"),
+        "trailer": http(post, host, chunked, body=pieces + b"X-Tenant: evil\r\n\r\n"),
+        "trailer-long": http(post, host, chunked,
+                             body=pieces + b"X-T: " + b"a" * 20000 + b"\r\n\r\n"),
+        "gzip-then-length": http(post, host, "Transfer-Encoding: gzip", length, body=body),
+        "both": http(post, host, chunked, length, body=pieces + b"\r\n"),
+        "length-list": http(post, host, "Content-Length: 14, 14", body=body),
+        "length-twice": http(post, host, length, length, body=body),
+        "length-huge": http(post, host, "Content-Length: 18446744073709551617"),
+        "chunk-huge": http(post, host, chunked, body=b"fffffffffffffffff\r\n"),
+        "chunk-bad": http(post, host, chunked, body=b"-1\r\n"),
+        "no-host": http("GET / HTTP/1.1"),
+        "two-hosts": http("GET / HTTP/1.1", host, host),
+        "folded": http("GET / HTTP/1.1", host, "X-A: 1", " 2"),
+        "bare-lf": b"GET / HTTP/1.1\nHost: a\n\n",
+        "nul": http("GET / HTTP/1.1", host, "X-A: a\0b"),
+        "http2": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+        "tls": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+        "fields": http("GET / HTTP/1.1", host, *(f"X-{i}: 1" for i in range(120))),
+    }
+    for name, data in seeds.items():
+        write("http", name, data)
+
+
+def make_completion() -> None:
+    whole = {"model": "m", "prompt": "a", "max_tokens": 1, "min_tokens": 0, "temperature": 0.5,
+             "top_p": 0.9, "top_k": 3, "min_p": 0.1, "repetition_penalty": 1.1,
+             "presence_penalty": -1, "frequency_penalty": 1, "logit_bias": {"1": -100}, "seed": 7,
+             "logprobs": 2, "n": 2, "stop": ["x", "yz"], "stop_token_ids": [1], "echo": True,
+             "stream": True, "stream_options": {"include_usage": True}, "priority": -1,
+             "ignore_eos": False, "user": "u", "cache_salt": "s", "best_of": 2}
+    seeds = {
+        "whole": json.dumps(whole), "nulls": json.dumps(dict.fromkeys(whole, None)),
+        "text": '{"prompt":"caf\\u00e9 \\ud83d\\ude00"}', "texts": '{"prompt":["a","b"]}',
+        "ids": '{"prompt":[1,2,3]}', "ids-2": '{"prompt":[[1,2],[3]]}',
+        "duplicate": '{"prompt":"a","n":1,"n":99}', "huge": '{"prompt":"a","temperature":1e999}',
+        "big": '{"prompt":"a","n":9223372036854775808}', "nan": '{"prompt":"a","top_p":NaN}',
+        "surrogate": '{"prompt":"\\ud800"}', "deep": '{"a":' * 40 + "1" + "}" * 40,
+        "digits": '{"prompt":"a","seed":' + "9" * 400 + "}",
+        "fraction": '{"prompt":"a","n":1.0,"max_tokens":1e1}', "empty": "", "array": "[]",
+        "format": '{"prompt":"a","response_format":{"type":"json_object"}}',
+        "tokens": '{"tokens":[1,2,3]}', "detokenize-bad": '{"tokens":[-1]}',
+    }
+    for name, text in seeds.items():
+        write("completion", name, text.encode())
+    write("completion", "utf8", b'{"prompt":"\xff\xc0\x80\xed\xa0\x80\xf4\x90\x80\x80"}')
+
+
+def make_safetensors() -> None:
+    def file(header: str, data: bytes = b"", size: int | None = None) -> bytes:
+        text = header.encode()
+        return struct.pack("<Q", len(text) if size is None else size) + text + data
+
+    one = '{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}'
+    seeds = {
+        "one": file(one, b"\0" * 8),
+        "metadata": file('{"__metadata__":{"format":"pt"},' + one[1:], b"\0" * 8),
+        "two": file('{"a":{"dtype":"BF16","shape":[1,2],"data_offsets":[0,4]},'
+                    '"b":{"dtype":"F16","shape":[],"data_offsets":[4,6]}}', b"\0" * 6),
+        "none": file("{}"), "empty": b"", "short": b"\x01", "truncated": file(one, b"\0" * 7),
+        "longer": file(one, b"\0" * 9), "size-huge": file(one, b"\0" * 8, 2**63),
+        "size-max": file(one, b"", 2**64 - 1),
+        "shape-huge": file('{"a":{"dtype":"F32","shape":[4294967296,4294967296],'
+                           '"data_offsets":[0,8]}}', b"\0" * 8),
+        "shape-negative": file('{"a":{"dtype":"F32","shape":[-2],"data_offsets":[0,8]}}',
+                               b"\0" * 8),
+        "hole": file('{"a":{"dtype":"U8","shape":[1],"data_offsets":[1,2]}}', b"\0\0"),
+        "backwards": file('{"a":{"dtype":"U8","shape":[0],"data_offsets":[1,0]}}', b"\0"),
+        "overlap": file('{"a":{"dtype":"U8","shape":[2],"data_offsets":[0,2]},'
+                        '"b":{"dtype":"U8","shape":[2],"data_offsets":[1,3]}}', b"\0" * 3),
+        "twice": file('{"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]},'
+                      '"a":{"dtype":"U8","shape":[1],"data_offsets":[1,2]}}', b"\0" * 2),
+        "dtype": file('{"a":{"dtype":"F8","shape":[2],"data_offsets":[0,8]}}', b"\0" * 8),
+        "deep": file('{"a":' + "[" * 200 + "]" * 200 + "}"), "not-json": file("{]"),
+        "zero": file('{"a":{"dtype":"F32","shape":[0,4294967295],"data_offsets":[0,0]}}'),
+    }
+    for name, data in seeds.items():
+        write("safetensors", name, data)
+
+
+def tokenizer(model: dict, **parts) -> dict:
+    return {"version": "1.0", "truncation": None, "padding": None, "added_tokens": [],
+            "normalizer": None, "pre_tokenizer": None, "post_processor": None, "decoder": None,
+            **parts, "model": model}
+
+
+def make_tokenizer() -> None:
+    def bpe(vocab, merges, **more):
+        return {"type": "BPE", "dropout": None, "unk_token": None, "fuse_unk": False,
+                "byte_fallback": False, "ignore_merges": False, "vocab": vocab, "merges": merges,
+                **more}
+
+    plain = bpe({"a": 0, "b": 1, "ab": 2, "\u0120": 3, "\u0120a": 4}, ["a b", "\u0120 a"])
+    byte_level = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True,
+                  "use_regex": True}
+    special = {"id": 5, "content": "<s>", "single_word": False, "lstrip": False, "rstrip": False,
+               "normalized": False, "special": True}
+    llama = bpe({"<unk>": 0, "<s>": 1, "<0x61>": 2, "\u2581": 3, "a": 4, "\u2581a": 5},
+                [["\u2581", "a"]], byte_fallback=True, unk_token="<unk>", fuse_unk=True)
+    split = {"type": "Sequence", "pretokenizers": [
+        {"type": "Split", "pattern": {"Regex":
+         "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1,3}"
+         "| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"},
+         "behavior": "Isolated", "invert": False},
+        {**byte_level, "use_regex": False}]}
+    template = {"type": "TemplateProcessing",
+                "single": [{"SpecialToken": {"id": "<s>", "type_id": 0}},
+                           {"Sequence": {"id": "A", "type_id": 0}}], "pair": [],
+                "special_tokens": {"<s>": {"id": "<s>", "ids": [5], "tokens": ["<s>"]}}}
+    seeds = {
+        "gpt2": tokenizer(plain, pre_tokenizer=byte_level, decoder=byte_level,
+                          added_tokens=[special]),
+        "llama3": tokenizer(plain, pre_tokenizer=split, decoder=byte_level,
+                            added_tokens=[special], post_processor=template),
+        "llama2": tokenizer(llama, normalizer={"type": "Sequence", "normalizers": [
+            {"type": "Prepend", "prepend": "\u2581"},
+            {"type": "Replace", "pattern": {"String": " "}, "content": "\u2581"}]},
+            decoder={"type": "Sequence", "decoders": [
+                {"type": "Replace", "pattern": {"String": "\u2581"}, "content": " "},
+                {"type": "ByteFallback"}, {"type": "Fuse"},
+                {"type": "Strip", "content": " ", "start": 1, "stop": 0}]}),
+        "nfc": tokenizer(plain, normalizer={"type": "NFC"}, pre_tokenizer=byte_level),
+        "merge-unknown": tokenizer(bpe({"a": 0}, ["a z"])),
+        "id-huge": tokenizer(bpe({"a": 2**62}, [])),
+        "id-negative": tokenizer(bpe({"a": -1}, [])),
+        "id-twice": tokenizer(bpe({"a": 0, "b": 0}, [])),
+        "wordpiece": tokenizer({"type": "WordPiece", "vocab": {}}),
+        "regex-wild": tokenizer(plain, pre_tokenizer={
+            "type": "Split", "pattern": {"Regex": "(a+)+b"}, "behavior": "Isolated"}),
+        "empty-token": tokenizer(plain, added_tokens=[{**special, "content": ""}]),
+        "deep": {"model": json.loads("[" * 60 + "]" * 60)},
+    }
+    for name, value in seeds.items():
+        write("tokenizer", name, json.dumps(value, ensure_ascii=False).encode())
+    write("tokenizer", "empty", b"")
+    write("tokenizer", "not-json", b'{"model":')
+
+
+if __name__ == "__main__":
+    make_http()
+    make_completion()
+    make_safetensors()
+    make_tokenizer()
