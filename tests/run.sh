@@ -52,10 +52,11 @@ make_venv || exit 1
 # run.
 for build in "${builds[@]}"; do
   step "build: $build"
-  options=()
+  options=() target=all
   [[ $build == release ]] && options=(-DQUIRE_BUILD_TESTS=ON)
+  [[ $build == fuzz ]] && target=fuzzers
   cmake --preset "$build" "${options[@]}" --log-level=NOTICE &&
-    cmake --build "build/$build" -- -k 0 || failed+=("build of $build")
+    cmake --build "build/$build" --target "$target" -- -k 0 || failed+=("build of $build")
 done
 
 ((${#failed[@]} == 0)) || step "FAILED: ${failed[*]}; testing what was built" >&2
