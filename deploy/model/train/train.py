@@ -41,8 +41,8 @@ class Stage:
 
 
 STAGES = [
-    Stage("mini", 0.10, 4, 256, 0.7, 0.0, True),    # names met and used again within a few words
-    Stage("short", 0.84, 4, 256, 0.05, 0.0, True),
+    Stage("mini", 0.08, 4, 256, 0.7, 0.0, True),    # names met and used again within a few words
+    Stage("short", 0.86, 5, 384, 0.05, 0.0, True),
     Stage("long", 1.00, 1, 2048, 0.05, 0.45, False),  # rotary positions do not stretch by themselves
 ]
 
@@ -97,15 +97,15 @@ class Rows:
         for _ in range(self.stage.rows):
             start = self.starts[self.next % len(self.starts)]
             rows.append(self.stream[start:start + length + 1].astype(np.int64))
-            following = np.searchsorted(self.starts, start + length, side="right") - 1
+            following = int(np.searchsorted(self.starts, start + length, side="right")) - 1
             self.next = max(self.next % len(self.starts) + 1, following)  # a document cut at the end begins the next row
         ids = torch.from_numpy(np.stack(rows))
         x, y = ids[:, :-1].contiguous(), ids[:, 1:].contiguous()
         if not self.stage.alone:
             return x, y, None
         document = (x == self.bos).cumsum(1)
-        same = document[:, :, None] == document[:, None, :]
-        return x, y, (same & torch.ones(length, length, dtype=torch.bool).tril())[:, None]
+        seen = (document[:, :, None] == document[:, None, :]).tril()
+        return x, y, torch.zeros(seen.shape).masked_fill_(~seen, -1e9)[:, None]
 
 
 def orthogonalise(g):
@@ -213,7 +213,7 @@ class Run:
 def held_out_loss(run, stage):
     """Mean loss per token of documents of the same grammar under a seed that training never uses."""
     rows = Rows(tokens_of(run.tokenizer, run.args.work / f"held_out_{stage.name}.bin", 9, 60000, stage), run.bos, stage)
-    total, count = 0.0, 8192 // (stage.rows * stage.length)
+    total, count = 0.0, 16384 // (stage.rows * stage.length)
     for _ in range(count):
         x, y, mask = rows.batch()
         logits = run.model(x, mask)
@@ -231,7 +231,7 @@ def train(run):
         if run.seen >= end:
             continue
         path = run.args.work / f"train_{stage.name}.bin"
-        stream = tokens_of(run.tokenizer, path, run.args.seed + 10 + number, min(wanted, 12e6), stage)
+        stream = tokens_of(run.tokenizer, path, run.args.seed + 10 + number, wanted, stage)
         run.rows = Rows(stream, run.bos, stage)
         run.rows.next = row if stage.name == resumed else 0
         print(f"stage {stage.name}: {len(stream)} tokens of corpus", flush=True)
@@ -245,7 +245,7 @@ def train(run):
                 run.save()
                 print(f"held-out loss {held_out_loss(run, STAGES[1]):.4f}", flush=True)
         run.save()
-    print(f"done; held-out loss at 256 tokens {held_out_loss(run, STAGES[1]):.4f}, "
+    print(f"done; held-out loss at 384 tokens {held_out_loss(run, STAGES[1]):.4f}, "
           f"at 2048 tokens {held_out_loss(run, STAGES[2]):.4f}", flush=True)
 
 
