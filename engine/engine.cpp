@@ -40,6 +40,12 @@ scheduler::SchedulerOptions queue_for_all(scheduler::SchedulerOptions options) {
   return options;
 }
 
+// A tokenizer may know more words than the model has rows for.
+bool all_known(std::span<const TokenId> tokens, std::int32_t vocab_size) {
+  return std::all_of(tokens.begin(), tokens.end(),
+                     [vocab_size](TokenId id) { return id >= 0 && id < vocab_size; });
+}
+
 std::size_t longest(const std::vector<std::string>& strings) {
   std::size_t size = 0;
   for (const std::string& s : strings) size = std::max(size, s.size());
@@ -58,9 +64,10 @@ struct Engine::State {
         streams(static_cast<std::size_t>(max_in_flight)) {
     gauges.total_blocks = cache.usage().total_blocks;
     gauges.free_blocks = cache.usage().free_blocks;
-    // A step's events: at worst every token of it is a scored prompt token, and every sequence ends.
-    events.reserve(static_cast<std::size_t>(options.scheduler.max_num_batched_tokens) +
-                   2 * static_cast<std::size_t>(max_in_flight));
+    scheduler.reserve(plan, events);
+    output.samples.reserve(plan.samples.capacity());
+    output.tokens.reserve(plan.samples.capacity());
+    output.top.reserve(plan.samples.capacity() * static_cast<std::size_t>(options.max_logprobs));
   }
 
   std::shared_ptr<StreamState> make_stream(const GenerationRequest& request) const;
@@ -102,7 +109,8 @@ struct Engine::State {
   std::int64_t rate_tokens = 0;  // generation_tokens at rate_since
 };
 
-// ---- any thread: a request becomes sequences and a stream -----------------------------------------
+// ---- any thread: a request becomes sequences and a stream
+// -----------------------------------------
 
 std::shared_ptr<StreamState> Engine::State::make_stream(const GenerationRequest& request) const {
   auto stream = std::make_shared<StreamState>();
@@ -145,10 +153,8 @@ Submission Engine::State::make_submission(GenerationRequest request, StreamListe
       sequence->choice = i;
       sequence->params = request.sampling;
       sequence->num_prompt_tokens = static_cast<std::int32_t>(prompt.size());
-      sequence->tokens.reserve(static_cast<std::size_t>(sequence->max_total_tokens()) + 1);
       sequence->tokens = prompt;
-      sequence->blocks.reserve(
-          static_cast<std::size_t>(cache.blocks_for(sequence->max_total_tokens()) + 1));
+      scheduler.make_room_in(*sequence);
       submission.stream->choices[index++].sequence = sequence->id;
       submission.sequences.push_back(std::move(sequence));
     }
@@ -161,6 +167,10 @@ Result<std::unique_ptr<TokenStream>> Engine::submit(GenerationRequest request,
   CHECK(!request.prompts.empty() && request.n >= 1);
   for (const auto& prompt : request.prompts) {
     CHECK(!prompt.empty());
+    if (!all_known(prompt, state_->parts.info.vocab_size)) {
+      return Error{ErrorCode::kInvalidRequest, "The prompt holds a token that the model lacks.",
+                   "prompt"};
+    }
     if (auto error = state_->scheduler.check_admission(static_cast<std::int64_t>(prompt.size()),
                                                        request.sampling.max_tokens)) {
       return *std::move(error);
@@ -192,7 +202,8 @@ Result<std::unique_ptr<TokenStream>> Engine::submit(GenerationRequest request,
   return stream;
 }
 
-// ---- the engine thread ----------------------------------------------------------------------------
+// ---- the engine thread
+// ----------------------------------------------------------------------------
 
 void Engine::State::run() {
   pthread_setname_np(pthread_self(), "quire-engine");
@@ -215,12 +226,10 @@ void Engine::State::warm_up() {
   auto sequence = std::make_unique<scheduler::Sequence>();
   sequence->id = SequenceId{next_id.fetch_add(1)};
   sequence->arrival_time = Clock::now();
-  sequence->tokens.reserve(2);
   sequence->tokens.push_back(0);
   sequence->num_prompt_tokens = 1;
   sequence->params.max_tokens = 1;
   sequence->params.temperature = 0.0f;
-  sequence->blocks.reserve(1);
   scheduler.add(std::move(sequence));
   while (!scheduler.idle()) {
     step();
@@ -381,7 +390,8 @@ void Engine::State::publish() {
   rate_tokens = tokens;
 }
 
-// ---- the owner ------------------------------------------------------------------------------------
+// ---- the owner
+// ------------------------------------------------------------------------------------
 
 Engine::Engine(const EngineOptions& options, EngineParts parts)
     : state_(std::make_unique<State>(options, std::move(parts))) {
@@ -402,7 +412,8 @@ EngineStatus Engine::status() const {
   status.ready = status.alive && gauges.warm && !status.draining;
   if (!gauges.idle) {
     const Clock::time_point last{Clock::duration(gauges.heartbeat.load())};
-    status.heartbeat_age = std::chrono::duration_cast<std::chrono::milliseconds>(Clock::now() - last);
+    status.heartbeat_age =
+        std::chrono::duration_cast<std::chrono::milliseconds>(Clock::now() - last);
   }
   status.running = gauges.running;
   status.waiting = std::max(0, status.waiting - status.running);

@@ -10,8 +10,8 @@
 // 4. After warm-up the loop allocates nothing (tests/engine counts).
 
 #include <atomic>
-#include <cstdint>
 #include <chrono>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -48,17 +48,17 @@ struct ModelInfo {
   std::int32_t block_size = 0;
   std::int64_t kv_bytes = 0;
   std::int64_t weight_bytes = 0;
-  std::string backend;          // "cpu (avx512, 2 threads)"
-  std::string fingerprint;      // system_fingerprint: a function of build, model, dtypes and device
+  std::string backend;      // "cpu (avx512, 2 threads)"
+  std::string fingerprint;  // system_fingerprint: a function of build, model, dtypes and device
   // From generation_config.json, where it says so.
-  std::optional<float> temperature, top_p, min_p, repetition_penalty;
-  std::optional<std::int32_t> top_k;
+  std::optional<float> temperature = {}, top_p = {}, min_p = {}, repetition_penalty = {};
+  std::optional<std::int32_t> top_k = {};
 };
 
 // A snapshot from atomics and one short lock; never waits for a step.
 struct EngineStatus {
-  bool alive = false;     // the loop runs and has not failed
-  bool ready = false;     // one token was generated; alive; not draining
+  bool alive = false;  // the loop runs and has not failed
+  bool ready = false;  // one token was generated; alive; not draining
   bool draining = false;
   std::chrono::milliseconds heartbeat_age{0};  // since the loop last moved (idle counts as moving)
   std::int32_t running = 0;
@@ -73,7 +73,7 @@ struct EngineStatus {
   std::int64_t requests_finished = 0;  // sequences: stop, length
   std::int64_t requests_aborted = 0;
   std::int64_t requests_failed = 0;
-  double tokens_per_second = 0.0;      // recent output rate: Retry-After
+  double tokens_per_second = 0.0;  // recent output rate: Retry-After
 };
 
 // The parts an engine drives; load_engine() makes real ones, tests make fakes.

@@ -58,13 +58,13 @@ Plan make_plan(const EngineOptions& options, const ModelConfig& config, const Ba
     throw StartupError("--block-size: must be a multiple of " +
                        std::to_string(backend.block_size_multiple()));
   }
-  const DType kv_dtype =
-      options.kv_dtype.value_or(options.dtype.value_or(config.weight_dtype));
+  const DType kv_dtype = options.kv_dtype.value_or(options.dtype.value_or(config.weight_dtype));
   if (!backend.supports_kv_dtype(kv_dtype)) {
     throw StartupError("--kv-cache-dtype: not supported by the " + std::string(backend.name()) +
                        " backend");
   }
-  Plan plan{.spec = kv_spec(config, options.block_size, kv_dtype)};
+  Plan plan{
+      .spec = kv_spec(config, options.block_size, kv_dtype), .num_blocks = 0, .max_model_len = 0};
   const std::int64_t memory = available_memory();
   const std::int64_t bytes = options.kv_cache_memory.value_or(std::min(kDefaultPool, memory / 4));
   plan.num_blocks = std::min<std::int64_t>(bytes / plan.spec.page_bytes(), INT32_MAX);
@@ -168,8 +168,7 @@ std::unique_ptr<Engine> load_engine(const EngineOptions& given,
   options.scheduler.eos_token_ids = config.eos_token_ids;
   if (!options.use_kv_cache) options.scheduler.max_num_seqs = 1;
 
-  resources->storage =
-      std::make_unique<KvStorage>(*resources->backend, plan.spec, plan.num_blocks);
+  resources->storage = std::make_unique<KvStorage>(*resources->backend, plan.spec, plan.num_blocks);
   resources->storage->touch(options.kv_touch_first);
   resources->model = load_model(options.model_folder,
                                 {.convert_dtype = options.dtype.has_value(),

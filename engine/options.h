@@ -17,9 +17,9 @@ enum class Device : std::uint8_t { kAuto, kCpu, kCuda, kReference };
 struct EngineOptions {
   std::filesystem::path model_folder;
   Device device = Device::kAuto;  // kReference: the plain loops, for tests
-  int num_threads = 0;            // compute threads; 0: what affinity and the container's quota allow
-  std::string isa;                // "": the best; "avx2" or "avx512" (tests)
-  std::optional<DType> dtype;     // converts weights at load; absent: the file's own
+  int num_threads = 0;         // compute threads; 0: what affinity and the container's quota allow
+  std::string isa;             // "": the best; "avx2" or "avx512" (tests)
+  std::optional<DType> dtype;  // converts weights at load; absent: the file's own
   std::optional<DType> kv_dtype;  // absent: the weights' own
 
   std::int32_t block_size = 16;  // tokens per block

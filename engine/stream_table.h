@@ -1,8 +1,8 @@
 #pragma once
 // StreamTable: which stream and choice a running sequence belongs to.
 //
-// Open addressing with linear probing over a power of two of slots, at most half full; erasing shifts
-// the run back, so there are no tombstones. Engine thread only.
+// Open addressing with linear probing over a power of two of slots, at most half full; erasing
+// shifts the run back, so there are no tombstones. Engine thread only.
 // 1. Capacity is fixed at construction: insert() allocates nothing and never fails (checked).
 // 2. SequenceId 0 is never used: it marks a free slot.
 

@@ -9,8 +9,8 @@
 namespace quire::engine {
 namespace {
 
-// What one token can add to a text: its bytes, each at worst a replacement character of three bytes,
-// and an unfinished character before it.
+// What one token can add to a text: its bytes, each at worst a replacement character of three
+// bytes, and an unfinished character before it.
 std::size_t text_headroom(const Tokenizer& tokenizer) {
   return tokenizer.max_token_bytes() * 3 + 16;
 }

@@ -2,10 +2,10 @@
 // TokenStream: one request's bounded channel from the engine thread to its reader.
 //
 // The engine pushes tokens; the stream turns them into text at once (detokenizer, stop strings), so
-// that what a choice says and where it ends does not depend on when anybody reads. The reader drains
-// text by choice. Destroying the stream aborts what still runs.
-// Threads: the producer side (StreamState, token_stream_state.h) is the engine thread's; everything
-// here is for one reader at a time on any thread. A mutex guards the buffers; sections are short.
+// that what a choice says and where it ends does not depend on when anybody reads. The reader
+// drains text by choice. Destroying the stream aborts what still runs. Threads: the producer side
+// (StreamState, token_stream_state.h) is the engine thread's; everything here is for one reader at
+// a time on any thread. A mutex guards the buffers; sections are short.
 // 1. Each choice gives exactly one final delta (finish != kNone), after which it gives nothing.
 // 2. The texts of a choice's deltas, joined, are the same however they are drained.
 // 3. A choice whose buffer is full (kStreamTextBytes or kStreamTokens) makes its sequence wait; it
@@ -22,14 +22,15 @@
 
 namespace quire::engine {
 
-inline constexpr std::size_t kStreamTextBytes = 4096;  // per choice: about a thousand tokens of text
-inline constexpr std::size_t kStreamTokens = 256;      // per choice: tokens with their logprobs
+inline constexpr std::size_t kStreamTextBytes =
+    4096;                                          // per choice: about a thousand tokens of text
+inline constexpr std::size_t kStreamTokens = 256;  // per choice: tokens with their logprobs
 
 // A token with its logprobs as the stream tells it (only where logprobs were asked for).
 struct StreamToken {
   TokenLogprob token;
-  bool is_prompt = false;                 // scored prompt token (echo with logprobs)
-  std::vector<TokenLogprob> top;          // best first
+  bool is_prompt = false;         // scored prompt token (echo with logprobs)
+  std::vector<TokenLogprob> top;  // best first
 };
 
 // What one choice said since the last drain.

@@ -48,8 +48,8 @@ struct ChoiceBuffer {
   ChoiceBuffer(const Tokenizer& tokenizer, bool skip_special, StopMatcher stops, Limits bounds);
 
   SequenceId sequence{};
-  std::int32_t min_tokens = 0;   // no stop string is looked for before this many
-  bool include_stop = false;     // text of a stop token id is told
+  std::int32_t min_tokens = 0;  // no stop string is looked for before this many
+  bool include_stop = false;    // text of a stop token id is told
   Detokenizer detokenizer;
   StopMatcher stop_matcher;
   Limits limits;
@@ -60,8 +60,8 @@ struct ChoiceBuffer {
   std::int32_t num_output_tokens = 0;
   FinishReason finish = FinishReason::kNone;
   std::variant<std::monostate, StopToken, int> stop_reason;  // int: index of the stop string
-  bool told_finish = false;  // the final delta was handed out
-  bool full = false;         // its sequence waits until the reader drains
+  bool told_finish = false;                                  // the final delta was handed out
+  bool full = false;  // its sequence waits until the reader drains
 
   [[nodiscard]] bool closed() const { return finish != FinishReason::kNone; }
   [[nodiscard]] bool full_now(bool keep_tokens) const {
@@ -74,8 +74,8 @@ struct Mailbox;
 struct StreamState {
   enum class Push : std::uint8_t { kOpen, kFull, kStopString, kClosed };
 
-  // Takes one event of choice `index`. kFull: pause the sequence; kStopString: the choice ended by a
-  // stop string that the scheduler does not know of; kClosed: the event was its last.
+  // Takes one event of choice `index`. kFull: pause the sequence; kStopString: the choice ended by
+  // a stop string that the scheduler does not know of; kClosed: the event was its last.
   Push push(std::int32_t index, const scheduler::TokenEvent& event);
   // Tells the reader once that there is something to drain. The mutex is held.
   void notify_locked();
@@ -102,8 +102,8 @@ struct Submission {
   std::shared_ptr<StreamState> stream;
 };
 
-// The bounded inbox. Filled by any thread, emptied by the engine thread, which swaps the vectors for
-// its own empty ones and so allocates nothing.
+// The bounded inbox. Filled by any thread, emptied by the engine thread, which swaps the vectors
+// for its own empty ones and so allocates nothing.
 struct Mailbox {
   struct Content {
     std::vector<Submission> submissions;

@@ -9,39 +9,44 @@ namespace quire::engine::testing {
 std::unique_ptr<Tokenizer> ascii_tokenizer() {
   nlohmann::json vocab = nlohmann::json::object();
   for (char c = '!'; c <= '~'; ++c) vocab[std::string(1, c)] = id_of(c);
-  vocab["\xC4\xA0"] = 0;                   // byte-level spelling of the space
-  vocab["\xC3\x83"] = kFirstHalf;          // byte 0xC3
-  vocab["\xC2\xA9"] = kSecondHalf;         // byte 0xA9
+  vocab["\xC4\xA0"] = 0;            // byte-level spelling of the space
+  vocab["\xC3\x83"] = kFirstHalf;   // byte 0xC3
+  vocab["\xC2\xA9"] = kSecondHalf;  // byte 0xA9
   vocab["<eos>"] = kEos;
-  const nlohmann::json file = {
-      {"version", "1.0"},
-      {"truncation", nullptr},
-      {"padding", nullptr},
-      {"added_tokens",
-       {{{"id", kEos},
-         {"content", "<eos>"},
-         {"single_word", false},
-         {"lstrip", false},
-         {"rstrip", false},
-         {"normalized", false},
-         {"special", true}}}},
-      {"normalizer", nullptr},
-      {"pre_tokenizer",
-       {{"type", "ByteLevel"}, {"add_prefix_space", false}, {"trim_offsets", true}, {"use_regex", true}}},
-      {"post_processor", nullptr},
-      {"decoder",
-       {{"type", "ByteLevel"}, {"add_prefix_space", false}, {"trim_offsets", true}, {"use_regex", true}}},
-      {"model",
-       {{"type", "BPE"},
-        {"dropout", nullptr},
-        {"unk_token", nullptr},
-        {"continuing_subword_prefix", nullptr},
-        {"end_of_word_suffix", nullptr},
-        {"fuse_unk", false},
-        {"byte_fallback", false},
-        {"ignore_merges", false},
-        {"vocab", vocab},
-        {"merges", nlohmann::json::array()}}}};
+  const nlohmann::json file = {{"version", "1.0"},
+                               {"truncation", nullptr},
+                               {"padding", nullptr},
+                               {"added_tokens",
+                                {{{"id", kEos},
+                                  {"content", "<eos>"},
+                                  {"single_word", false},
+                                  {"lstrip", false},
+                                  {"rstrip", false},
+                                  {"normalized", false},
+                                  {"special", true}}}},
+                               {"normalizer", nullptr},
+                               {"pre_tokenizer",
+                                {{"type", "ByteLevel"},
+                                 {"add_prefix_space", false},
+                                 {"trim_offsets", true},
+                                 {"use_regex", true}}},
+                               {"post_processor", nullptr},
+                               {"decoder",
+                                {{"type", "ByteLevel"},
+                                 {"add_prefix_space", false},
+                                 {"trim_offsets", true},
+                                 {"use_regex", true}}},
+                               {"model",
+                                {{"type", "BPE"},
+                                 {"dropout", nullptr},
+                                 {"unk_token", nullptr},
+                                 {"continuing_subword_prefix", nullptr},
+                                 {"end_of_word_suffix", nullptr},
+                                 {"fuse_unk", false},
+                                 {"byte_fallback", false},
+                                 {"ignore_merges", false},
+                                 {"vocab", vocab},
+                                 {"merges", nlohmann::json::array()}}}};
   auto result = Tokenizer::parse(file.dump(), "ascii");
   CHECK(result.ok());
   return std::move(result).value();
@@ -55,7 +60,8 @@ std::unique_ptr<Engine> fake_engine(Script script, EngineOptions options, std::i
   fake->delay = delay;
   if (executor != nullptr) *executor = fake.get();
   parts.executor = std::move(fake);
-  parts.spec.groups.push_back({.num_layers = 1, .num_kv_heads = 1, .head_dim = 8, .block_size = 16});
+  parts.spec.groups.push_back(
+      {.num_layers = 1, .num_kv_heads = 1, .head_dim = 8, .block_size = 16});
   parts.info = {.architecture = "Fake",
                 .vocab_size = kVocabSize,
                 .max_model_len = options.scheduler.max_model_len,

@@ -1,14 +1,13 @@
 // The engine thread and its streams over a fake model: every request ends exactly once, whatever
 // readers do.
 
-#include <catch2/catch.hpp>
+#include "tests/engine/fake_engine.h"
 
+#include <catch2/catch.hpp>  // after ours: its CHECK is the one meant here
 #include <chrono>
 #include <string>
 #include <thread>
 #include <vector>
-
-#include "tests/engine/fake_engine.h"
 
 namespace quire::engine {
 namespace {
@@ -201,8 +200,7 @@ TEST_CASE("what can never fit is refused, and a full queue is") {
 
 TEST_CASE("a lost device ends every stream with an error") {
   testing::FakeExecutor* executor = nullptr;
-  auto engine =
-      fake_engine(alphabet, {}, 256, &executor, std::chrono::milliseconds(1));
+  auto engine = fake_engine(alphabet, {}, 256, &executor, std::chrono::milliseconds(1));
   std::atomic<int> told{0};
   engine->set_fatal_handler([&](const std::string&) { ++told; });
   auto stream = engine->submit(request_for("x", 1500), nullptr);
