@@ -4,8 +4,9 @@
 // choice (Backend::layout_id).
 //
 // Allocated once through the backend. Pages are zero at first, so nothing of another process or
-// request is ever read; a page is written before it is read (attention never looks past context_len).
-// Owner: the engine thread. touch_in_background() runs one helper thread that only faults pages in.
+// request is ever read; a page is written before it is read (attention never looks past
+// context_len). Owner: the engine thread. touch_in_background() runs one helper thread that only
+// faults pages in.
 
 #include <atomic>
 #include <cstdint>

@@ -36,6 +36,9 @@ class ModelRunner final : public StepExecutor {
 
  private:
   struct Scratch;
+  void copy_pages(const scheduler::StepPlan& plan, scheduler::StepOutput& output);
+  void sample(const scheduler::StepPlan& plan, TensorView hidden, scheduler::StepOutput& output);
+
   Model* model_;
   KvStorage* storage_;
   Backend* backend_;

@@ -1,0 +1,273 @@
+#include "engine/model_runner.h"
+
+#include <algorithm>
+#include <atomic>
+#include <thread>
+
+namespace quire::engine {
+namespace {
+
+using scheduler::StepOutput;
+using scheduler::StepPlan;
+using scheduler::StepRow;
+using scheduler::StepSample;
+
+// A sampler for one thread at a time. Which one a row gets does not matter: a sampler holds nothing
+// but scratch memory.
+struct SamplerSlot {
+  SamplerSlot(const ModelConfig& config, std::int32_t max_top)
+      : sampler(config.vocab_size, max_top, config.eos_token_ids) {}
+  Sampler sampler;
+  std::atomic<bool> busy{false};
+};
+
+// A row of a tile of logits, sampled.
+struct RowResult {
+  bool fault = false;
+  TokenLogprob chosen;
+  std::int32_t num_top = 0;
+};
+
+std::int64_t widest_activation(const ModelConfig& config) {
+  const std::int64_t heads = std::int64_t{config.num_heads} + 2 * std::int64_t{config.num_kv_heads};
+  return std::max({std::int64_t{config.hidden_size}, heads * config.head_dim,
+                   2 * std::int64_t{config.intermediate_size}});
+}
+
+// Rows [begin, begin + n).
+TensorView rows_of(TensorView x, std::int64_t begin, std::int64_t n) {
+  CHECK_LE(begin + n, x.rows);
+  x.data = static_cast<std::byte*>(x.data) + begin * x.row_stride * dtype_bytes(x.dtype);
+  x.rows = n;
+  return x;
+}
+
+template <typename T>
+void reserve_vector(std::vector<T>& vector, std::int64_t size) {
+  vector.reserve(static_cast<std::size_t>(size));
+}
+
+}  // namespace
+
+struct ModelRunner::Scratch {
+  Scratch(const RunnerOptions& options, const ModelConfig& config, Backend& backend);
+
+  void flatten(const StepPlan& plan, std::int32_t block_size);
+  void append_row(const StepPlan& plan, const StepRow& row, std::int32_t block_size);
+  [[nodiscard]] BatchInput batch(const StepPlan& plan) const;
+  SamplerSlot& take_sampler();
+  void sample_row(const StepSample& sample, std::int64_t row, const float* logits_row);
+  void emit(std::int64_t row, StepOutput& output);
+
+  std::int32_t vocab_size;
+  std::int32_t max_model_len;
+  std::int32_t max_top;
+  std::int64_t max_samples;
+  std::vector<TokenId> tokens;
+  std::vector<std::int32_t> positions;
+  std::vector<std::int64_t> slots;
+  std::vector<std::int32_t> query_start;
+  std::vector<std::int32_t> context_lens;
+  std::vector<std::int32_t> block_start;
+  std::vector<std::int32_t> sample_tokens;
+  std::vector<TokenId> last_sampled;  // of the step before, by sample; kNoToken after a fault
+  DeviceBuffer logits;                // [kLogitRows, vocab_size]
+  std::vector<std::unique_ptr<SamplerSlot>> samplers;
+  std::vector<RowResult> results;  // [kLogitRows]
+  std::vector<TokenLogprob> tops;  // [kLogitRows, max_top]
+};
+
+ModelRunner::Scratch::Scratch(const RunnerOptions& options, const ModelConfig& config,
+                              Backend& backend)
+    : vocab_size(config.vocab_size),
+      max_model_len(static_cast<std::int32_t>(options.max_model_len)),
+      max_top(options.max_logprobs),
+      // Every token may be scored, and a row's last one chosen from as well.
+      max_samples(options.max_num_batched_tokens + options.max_num_seqs),
+      logits(backend.allocate(std::int64_t{kLogitRows} * config.vocab_size *
+                              dtype_bytes(DType::kFloat32))),
+      results(kLogitRows),
+      tops(static_cast<std::size_t>(kLogitRows * std::max(max_top, 1))) {
+  reserve_vector(tokens, options.max_num_batched_tokens);
+  reserve_vector(positions, options.max_num_batched_tokens);
+  reserve_vector(slots, options.max_num_batched_tokens);
+  reserve_vector(query_start, options.max_num_seqs + 1);
+  reserve_vector(context_lens, options.max_num_seqs);
+  reserve_vector(block_start, options.max_num_seqs + 1);
+  reserve_vector(sample_tokens, max_samples);
+  reserve_vector(last_sampled, max_samples);
+  // As many as can be at work at once; each takes memory in proportion to the vocabulary.
+  const unsigned threads =
+      std::clamp(std::thread::hardware_concurrency(), 1u, unsigned{kLogitRows});
+  for (unsigned i = 0; i < threads; ++i) {
+    samplers.push_back(std::make_unique<SamplerSlot>(config, max_top));
+  }
+}
+
+// The plan's rows as flat arrays.
+void ModelRunner::Scratch::flatten(const StepPlan& plan, std::int32_t block_size) {
+  tokens.clear();
+  positions.clear();
+  slots.clear();
+  context_lens.clear();
+  sample_tokens.clear();
+  query_start.assign(1, 0);
+  block_start.assign(1, 0);
+  for (const StepRow& row : plan.rows) append_row(plan, row, block_size);
+  for (const StepSample& sample : plan.samples) {
+    const StepRow& row = plan.rows[static_cast<std::size_t>(sample.row)];
+    CHECK(sample.offset >= 0 && sample.offset < row.num_tokens);
+    sample_tokens.push_back(row.token_begin + sample.offset);
+  }
+}
+
+void ModelRunner::Scratch::append_row(const StepPlan& plan, const StepRow& row,
+                                      std::int32_t block_size) {
+  CHECK_EQ(row.token_begin, query_start.back());
+  CHECK_EQ(row.block_begin, block_start.back());
+  CHECK_LE(row.context_len, max_model_len);
+  CHECK_LE(row.context_len, row.num_blocks * block_size);
+  CHECK_EQ(row.context_len, row.first_position + row.num_tokens);
+  for (std::int32_t i = 0; i < row.num_tokens; ++i) {
+    TokenId token = plan.tokens[static_cast<std::size_t>(row.token_begin + i)];
+    if (row.source_sample >= 0) {
+      // After a fault there is no such token, and nobody wants this row's result: any id will do.
+      token = std::max(last_sampled[static_cast<std::size_t>(row.source_sample)], 0);
+    }
+    CHECK(token >= 0 && token < vocab_size);
+    const std::int32_t position = row.first_position + i;
+    const auto block =
+        plan.block_ids[static_cast<std::size_t>(row.block_begin + position / block_size)];
+    tokens.push_back(token);
+    positions.push_back(position);
+    slots.push_back(static_cast<std::int64_t>(block) * block_size + position % block_size);
+  }
+  query_start.push_back(row.token_begin + row.num_tokens);
+  context_lens.push_back(row.context_len);
+  block_start.push_back(row.block_begin + row.num_blocks);
+}
+
+BatchInput ModelRunner::Scratch::batch(const StepPlan& plan) const {
+  return {.token_ids = tokens,
+          .positions = positions,
+          .slot_mapping = slots,
+          .query_start_loc = query_start,
+          .context_lens = context_lens,
+          .block_ids = plan.block_ids,
+          .block_start = block_start,
+          .sample_tokens = sample_tokens};
+}
+
+// One that no other thread uses. Goes round only where there are more threads than samplers.
+SamplerSlot& ModelRunner::Scratch::take_sampler() {
+  for (;;) {
+    for (const auto& slot : samplers) {
+      if (!slot->busy.exchange(true, std::memory_order_acquire)) return *slot;
+    }
+    std::this_thread::yield();
+  }
+}
+
+void ModelRunner::Scratch::sample_row(const StepSample& sample, std::int64_t row,
+                                      const float* logits_row) {
+  SamplerSlot& slot = take_sampler();
+  const Sampler::Outcome outcome =
+      slot.sampler.sample({logits_row, static_cast<std::size_t>(vocab_size)}, sample);
+  CHECK_LE(outcome.top.size(), static_cast<std::size_t>(max_top));
+  std::copy(outcome.top.begin(), outcome.top.end(), tops.begin() + row * max_top);
+  results[static_cast<std::size_t>(row)] = {
+      .fault = outcome.fault,
+      .chosen = outcome.chosen,
+      .num_top = static_cast<std::int32_t>(outcome.top.size())};
+  slot.busy.store(false, std::memory_order_release);
+}
+
+// Appends a sampled row of the tile to the output.
+void ModelRunner::Scratch::emit(std::int64_t row, StepOutput& output) {
+  const RowResult& result = results[static_cast<std::size_t>(row)];
+  output.samples.push_back({.token_begin = static_cast<std::int32_t>(output.tokens.size()),
+                            .num_tokens = result.fault ? 0 : 1,
+                            .fault = result.fault});
+  last_sampled.push_back(result.fault ? kNoToken : result.chosen.token);
+  if (result.fault) return;
+  output.tokens.push_back({.token = result.chosen.token,
+                           .logprob = result.chosen.logprob,
+                           .top_begin = static_cast<std::int32_t>(output.top.size()),
+                           .top_count = result.num_top});
+  const auto top = tops.begin() + row * max_top;
+  output.top.insert(output.top.end(), top, top + result.num_top);
+}
+
+ModelRunner::ModelRunner(const RunnerOptions& options, Model& model, KvStorage& storage,
+                         Backend& backend)
+    : model_(&model),
+      storage_(&storage),
+      backend_(&backend),
+      scratch_(std::make_unique<Scratch>(options, model.config(), backend)) {
+  // A product runs over the tokens of a step or over a tile of logits; norms also over the samples.
+  const std::int64_t max_rows = std::max<std::int64_t>(scratch_->max_samples, kLogitRows);
+  backend.reserve(max_rows, options.max_num_seqs, widest_activation(model.config()),
+                  options.max_model_len);
+  model.reserve(options.max_num_batched_tokens, scratch_->max_samples);
+}
+
+ModelRunner::~ModelRunner() = default;
+
+void ModelRunner::execute(const StepPlan& plan, StepOutput& output) {
+  Scratch& scratch = *scratch_;
+  output.clear();
+  output.step_id = plan.step_id;
+  // Room for the largest step, once: a caller that keeps its output never makes this allocate
+  // again.
+  reserve_vector(output.samples, scratch.max_samples);
+  reserve_vector(output.tokens, scratch.max_samples);
+  reserve_vector(output.top, scratch.max_samples * scratch.max_top);
+
+  scratch.flatten(plan, storage_->spec().groups.front().block_size);
+  scratch.last_sampled.clear();
+  const BatchInput batch = scratch.batch(plan);
+  backend_->begin_step(batch);
+  copy_pages(plan, output);
+  if (batch.num_tokens() > 0) sample(plan, model_->forward(batch, *storage_), output);
+  backend_->end_step();
+}
+
+// Copies come before the step's own writes: a page that is about to be written may be a copy.
+void ModelRunner::copy_pages(const StepPlan& plan, StepOutput& output) {
+  for (const scheduler::PageCopy& copy : plan.copies) {
+    CHECK(copy.kind == scheduler::CopyKind::kCopyOnWrite);  // there are no other tiers
+    backend_->copy_page(storage_->layer(copy.group, 0), copy.from, copy.to);
+    ++output.copies_completed;
+  }
+}
+
+// Logits and samples of all wanted rows, tile after tile.
+void ModelRunner::sample(const StepPlan& plan, TensorView hidden, StepOutput& output) {
+  struct Tile {
+    Scratch* scratch;
+    const StepSample* samples;
+    const float* logits;
+  };
+  Scratch& scratch = *scratch_;
+  const TensorView tile_logits{.data = scratch.logits.data(),
+                               .rows = kLogitRows,
+                               .cols = scratch.vocab_size,
+                               .row_stride = scratch.vocab_size};
+  const auto total = static_cast<std::int64_t>(plan.samples.size());
+  for (std::int64_t begin = 0; begin < total; begin += kLogitRows) {
+    const std::int64_t n = std::min<std::int64_t>(kLogitRows, total - begin);
+    const TensorView logits = tile_logits.head(n);
+    model_->logits(rows_of(hidden, begin, n), logits);
+    Tile tile{&scratch, plan.samples.data() + begin, backend_->to_host(logits)};
+    backend_->parallel_for(
+        n,
+        [](void* context, std::int64_t i) {
+          const Tile& t = *static_cast<const Tile*>(context);
+          t.scratch->sample_row(t.samples[i], i, t.logits + i * t.scratch->vocab_size);
+        },
+        &tile);
+    for (std::int64_t i = 0; i < n; ++i) scratch.emit(i, output);
+  }
+}
+
+}  // namespace quire::engine

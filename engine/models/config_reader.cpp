@@ -1,0 +1,121 @@
+#include "engine/models/config_reader.h"
+
+#include <cmath>
+#include <limits>
+#include <nlohmann/json.hpp>
+
+#include "proto/error.h"
+
+namespace quire::engine {
+namespace {
+
+using nlohmann::json;
+
+std::string range_text(double min, double max) {
+  const json low = min;
+  const json high = max;
+  return low.dump() + " to " + high.dump();
+}
+
+bool is_id_below(const json& value, std::int32_t vocab_size) {
+  return value.is_number_unsigned() &&
+         value.get<std::uint64_t>() < static_cast<std::uint64_t>(vocab_size);
+}
+
+}  // namespace
+
+void ConfigReader::refuse(std::string_view key, std::string_view message) const {
+  throw StartupError(file_ + ": " + prefix_ + std::string(key) + ": " + std::string(message));
+}
+
+const json* ConfigReader::find(std::string_view key) const {
+  const auto found = object_->find(key);
+  return found == object_->end() || found->is_null() ? nullptr : &*found;
+}
+
+const json& ConfigReader::at(std::string_view key) const {
+  const json* value = find(key);
+  if (value == nullptr) refuse(key, "is missing");
+  return *value;
+}
+
+bool ConfigReader::has(std::string_view key) const { return find(key) != nullptr; }
+
+std::int32_t ConfigReader::integer(std::string_view key, std::int64_t min, std::int64_t max) const {
+  const json& value = at(key);
+  // Negative numbers are refused everywhere: no field of a model has one.
+  const bool in_range = value.is_number_unsigned() &&
+                        value.get<std::uint64_t>() >= static_cast<std::uint64_t>(min) &&
+                        value.get<std::uint64_t>() <= static_cast<std::uint64_t>(max);
+  if (!in_range) {
+    refuse(key, "must be an integer from " + std::to_string(min) + " to " + std::to_string(max));
+  }
+  return static_cast<std::int32_t>(value.get<std::uint64_t>());
+}
+
+std::int32_t ConfigReader::integer_or(std::string_view key, std::int64_t min, std::int64_t max,
+                                      std::int32_t fallback) const {
+  return has(key) ? integer(key, min, max) : fallback;
+}
+
+float ConfigReader::number(std::string_view key, double min, double max) const {
+  const json& value = at(key);
+  // !(>=) and !(<=) refuse NaN, which JSON cannot hold anyway.
+  if (!value.is_number() || !(value.get<double>() >= min) || !(value.get<double>() <= max)) {
+    refuse(key, "must be a number from " + range_text(min, max));
+  }
+  return static_cast<float>(value.get<double>());
+}
+
+float ConfigReader::number_or(std::string_view key, double min, double max, float fallback) const {
+  return has(key) ? number(key, min, max) : fallback;
+}
+
+bool ConfigReader::boolean_or(std::string_view key, bool fallback) const {
+  const json* value = find(key);
+  if (value == nullptr) return fallback;
+  if (!value->is_boolean()) refuse(key, "must be true or false");
+  return value->get<bool>();
+}
+
+std::string ConfigReader::string_or(std::string_view key, std::string_view fallback) const {
+  const json* value = find(key);
+  if (value == nullptr) return std::string(fallback);
+  if (!value->is_string()) refuse(key, "must be a string");
+  return value->get<std::string>();
+}
+
+std::string ConfigReader::single_string(std::string_view key) const {
+  const json& value = at(key);
+  if (!value.is_array() || value.size() != 1 || !value[0].is_string()) {
+    refuse(key, "must be a list of one name");
+  }
+  return value[0].get<std::string>();
+}
+
+std::optional<std::vector<TokenId>> ConfigReader::token_ids(std::string_view key,
+                                                            std::int32_t vocab_size) const {
+  constexpr std::size_t kMaxIds = 256;  // models have one to five
+  const json* value = find(key);
+  if (value == nullptr) return std::nullopt;
+  const json list = value->is_array() ? *value : json::array({*value});
+  std::vector<TokenId> ids;
+  for (const json& id : list) {
+    if (!is_id_below(id, vocab_size) || ids.size() == kMaxIds) {
+      refuse(key, "must be a token id below vocab_size (" + std::to_string(vocab_size) +
+                      "), or a list of at most 256 of them");
+    }
+    ids.push_back(id.get<TokenId>());
+  }
+  return ids;
+}
+
+ConfigReader ConfigReader::object(std::string_view key) const {
+  const json& value = at(key);
+  if (!value.is_object()) refuse(key, "must be an object");
+  ConfigReader reader(value, file_);
+  reader.prefix_ = prefix_ + std::string(key) + ".";
+  return reader;
+}
+
+}  // namespace quire::engine

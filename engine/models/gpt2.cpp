@@ -1,0 +1,173 @@
+// GPT2LMHeadModel: pre-norm transformer with learned positions, layer norms and a GELU MLP (Radford
+// et al. 2019). Its matrices are stored transposed.
+
+#include <cmath>
+#include <string>
+#include <vector>
+
+#include "engine/layers/activations.h"
+#include "engine/layers/mlp.h"
+#include "engine/layers/norm.h"
+#include "engine/layers/sampled_rows.h"
+#include "engine/layers/self_attention.h"
+#include "engine/layers/weight_loader.h"
+#include "engine/models/limits.h"
+#include "engine/models/registry.h"
+
+namespace quire::engine {
+namespace {
+
+// config.json, checked.
+struct Gpt2Fields {
+  ModelConfig common;
+  float epsilon = 0;
+  bool scaled = true;            // by 1 / sqrt(head_dim)
+  bool scaled_by_layer = false;  // and by 1 / (layer + 1)
+  bool tied = true;
+
+  // Of the dot products of a layer.
+  [[nodiscard]] float scale(int layer) const {
+    const float whole = scaled ? 1.0f / std::sqrt(static_cast<float>(common.head_dim)) : 1.0f;
+    return scaled_by_layer ? whole / static_cast<float>(layer + 1) : whole;
+  }
+};
+
+struct Gpt2Layer {
+  LayerNorm attention_norm;
+  SelfAttention attention;
+  LayerNorm mlp_norm;
+  GeluMlp mlp;
+};
+
+class Gpt2 final : public Model {
+ public:
+  Gpt2(const Gpt2Fields& fields, const LoadContext& context);
+
+  [[nodiscard]] const ModelConfig& config() const override { return config_; }
+  [[nodiscard]] std::int64_t weight_bytes() const override { return weight_bytes_; }
+  void reserve(std::int64_t max_tokens, std::int64_t max_samples) override;
+  [[nodiscard]] TensorView forward(const BatchInput& batch, const KvStorage& kv) override;
+  void logits(TensorView hidden, TensorView out) override {
+    backend_->linear(hidden, head_ ? *head_ : *embedding_, nullptr, out);
+  }
+
+ private:
+  [[nodiscard]] Gpt2Layer load_layer(const Gpt2Fields& fields, const std::string& name, int index,
+                                     WeightLoader& loader) const;
+
+  ModelConfig config_;
+  Backend* backend_;
+  AttentionShape shape_;
+  std::unique_ptr<Weight> embedding_;
+  std::unique_ptr<Weight> positions_;
+  std::vector<Gpt2Layer> layers_;
+  LayerNorm final_norm_;
+  std::unique_ptr<Weight> head_;  // null: tied to the embedding
+  std::int64_t weight_bytes_ = 0;
+  Activations scratch_;
+};
+
+Gpt2Layer Gpt2::load_layer(const Gpt2Fields& fields, const std::string& name, int index,
+                           WeightLoader& loader) const {
+  const std::int64_t hidden = config_.hidden_size;
+  const std::int64_t inner = config_.intermediate_size;
+  return {.attention_norm = loader.layer_norm(name + "ln_1", hidden, fields.epsilon),
+          .attention = {.shape = shape_,
+                        .scale = fields.scale(index),
+                        .qkv = loader.conv1d(name + "attn.c_attn", 3 * hidden, hidden),
+                        .output = loader.conv1d(name + "attn.c_proj", hidden, hidden)},
+          .mlp_norm = loader.layer_norm(name + "ln_2", hidden, fields.epsilon),
+          .mlp = {.up = loader.conv1d(name + "mlp.c_fc", inner, hidden),
+                  .down = loader.conv1d(name + "mlp.c_proj", hidden, inner)}};
+}
+
+Gpt2::Gpt2(const Gpt2Fields& fields, const LoadContext& context)
+    : config_(fields.common),
+      backend_(&context.backend),
+      shape_{config_.num_heads, config_.num_kv_heads, config_.head_dim} {
+  // The published files were saved from the bare transformer, later ones from the whole model.
+  const std::string prefix = context.weights.contains("wte.weight") ? "" : "transformer.";
+  WeightLoader loader(context.weights, context.dtype, context.backend);
+  const std::int64_t hidden = config_.hidden_size;
+  embedding_ = loader.table(prefix + "wte.weight", config_.vocab_size, hidden);
+  positions_ = loader.table(prefix + "wpe.weight", config_.max_position_embeddings, hidden);
+  for (int i = 0; i < config_.num_layers; ++i) {
+    layers_.push_back(load_layer(fields, prefix + "h." + std::to_string(i) + ".", i, loader));
+  }
+  final_norm_ = loader.layer_norm(prefix + "ln_f", hidden, fields.epsilon);
+  if (!fields.tied) {
+    head_ = loader.table("lm_head.weight", config_.vocab_size, hidden);
+  }
+  weight_bytes_ = loader.bytes();
+}
+
+void Gpt2::reserve(std::int64_t max_tokens, std::int64_t max_samples) {
+  scratch_.reserve(*backend_, max_tokens, max_samples,
+                   {.hidden = config_.hidden_size,
+                    .qkv = shape_.qkv_width(),
+                    .heads = shape_.q_width(),
+                    .wide = config_.intermediate_size,
+                    .inner = 0});
+}
+
+TensorView Gpt2::forward(const BatchInput& batch, const KvStorage& kv) {
+  const std::int64_t tokens = batch.num_tokens();
+  const TensorView residual = scratch_.residual.view(tokens);
+  const TensorView normed = scratch_.normed.view(tokens);
+  const TensorView delta = scratch_.delta.view(tokens);
+  backend_->embed(*embedding_, batch.token_ids, residual);
+  backend_->embed(*positions_, batch.positions, delta);  // added by the first norm
+  for (std::int32_t i = 0; i < config_.num_layers; ++i) {
+    const Gpt2Layer& layer = layers_[static_cast<std::size_t>(i)];
+    layer.attention_norm.apply(*backend_, residual, delta, normed);
+    layer.attention.apply(*backend_, normed, RopeTable{}, kv.layer(0, i), batch, scratch_, delta);
+    layer.mlp_norm.apply(*backend_, residual, delta, normed);
+    layer.mlp.apply(*backend_, normed, scratch_, delta);
+  }
+  return sampled_rows(*backend_, final_norm_, scratch_, batch);
+}
+
+ModelConfig parse_sizes(const ConfigReader& config) {
+  ModelConfig sizes;
+  sizes.vocab_size = config.integer("vocab_size", 1, kMaxVocabSize);
+  sizes.hidden_size = config.integer("n_embd", 1, kMaxHiddenSize);
+  sizes.num_layers = config.integer("n_layer", 1, kMaxLayers);
+  sizes.num_heads = config.integer("n_head", 1, kMaxHeads);
+  sizes.num_kv_heads = sizes.num_heads;
+  sizes.head_dim = sizes.hidden_size / sizes.num_heads;
+  if (sizes.hidden_size % sizes.num_heads != 0 || sizes.head_dim > kMaxHeadDim) {
+    config.refuse("n_head", "must divide n_embd into heads of at most 1024");
+  }
+  sizes.intermediate_size =
+      config.integer_or("n_inner", 1, kMaxIntermediateSize, 4 * sizes.hidden_size);
+  sizes.max_position_embeddings = config.integer("n_positions", 1, kMaxPositionEmbeddings);
+  return sizes;
+}
+
+Gpt2Fields parse_fields(const ConfigReader& config) {
+  const std::string activation = config.string_or("activation_function", "gelu_new");
+  if (activation != "gelu_new" && activation != "gelu_pytorch_tanh") {
+    config.refuse("activation_function", "is not supported unless it is gelu_new");
+  }
+  if (config.boolean_or("add_cross_attention", false)) {
+    config.refuse("add_cross_attention", "is not supported");
+  }
+  return {.common = parse_sizes(config),
+          .epsilon = config.number_or("layer_norm_epsilon", 0.0, 1.0, 1e-5f),
+          .scaled = config.boolean_or("scale_attn_weights", true),
+          .scaled_by_layer = config.boolean_or("scale_attn_by_inverse_layer_idx", false),
+          .tied = config.boolean_or("tie_word_embeddings", true)};
+}
+
+}  // namespace
+
+ModelConfig parse_gpt2(const ConfigReader& config) { return parse_fields(config).common; }
+
+std::unique_ptr<Model> load_gpt2(const ConfigReader& config, const ModelConfig& common,
+                                 const LoadContext& context) {
+  Gpt2Fields fields = parse_fields(config);
+  fields.common = common;
+  return std::make_unique<Gpt2>(fields, context);
+}
+
+}  // namespace quire::engine

@@ -1,0 +1,194 @@
+// LlamaForCausalLM: pre-norm transformer with grouped-query attention, rotary positions and a gated
+// MLP (Touvron et al. 2023; Dubey et al. 2024).
+
+#include <cmath>
+#include <string>
+#include <vector>
+
+#include "engine/layers/activations.h"
+#include "engine/layers/mlp.h"
+#include "engine/layers/norm.h"
+#include "engine/layers/rope.h"
+#include "engine/layers/sampled_rows.h"
+#include "engine/layers/self_attention.h"
+#include "engine/layers/weight_loader.h"
+#include "engine/models/limits.h"
+#include "engine/models/registry.h"
+#include "engine/models/rope_config.h"
+
+namespace quire::engine {
+namespace {
+
+// config.json, checked.
+struct LlamaFields {
+  ModelConfig common;
+  RopeParameters rope;
+  float epsilon = 0;
+  bool attention_bias = false;
+  bool mlp_bias = false;
+  bool tied = false;
+};
+
+struct LlamaLayer {
+  RmsNorm attention_norm;
+  SelfAttention attention;
+  RmsNorm mlp_norm;
+  GatedMlp mlp;
+};
+
+class Llama final : public Model {
+ public:
+  Llama(const LlamaFields& fields, const LoadContext& context);
+
+  [[nodiscard]] const ModelConfig& config() const override { return config_; }
+  [[nodiscard]] std::int64_t weight_bytes() const override { return weight_bytes_; }
+  void reserve(std::int64_t max_tokens, std::int64_t max_samples) override;
+  [[nodiscard]] TensorView forward(const BatchInput& batch, const KvStorage& kv) override;
+  void logits(TensorView hidden, TensorView out) override {
+    backend_->linear(hidden, head_ ? *head_ : *embedding_, nullptr, out);
+  }
+
+ private:
+  [[nodiscard]] LlamaLayer load_layer(const LlamaFields& fields, int index,
+                                      WeightLoader& loader) const;
+
+  ModelConfig config_;
+  Backend* backend_;
+  AttentionShape shape_;
+  std::unique_ptr<Weight> embedding_;
+  std::vector<LlamaLayer> layers_;
+  RmsNorm final_norm_;
+  std::unique_ptr<Weight> head_;  // null: tied to the embedding
+  RotaryEmbedding rotary_;
+  std::int64_t weight_bytes_ = 0;
+  Activations scratch_;
+};
+
+LlamaLayer Llama::load_layer(const LlamaFields& fields, int index, WeightLoader& loader) const {
+  const std::string name = "model.layers." + std::to_string(index) + ".";
+  const std::int64_t hidden = config_.hidden_size;
+  const std::int64_t inner = config_.intermediate_size;
+  // Braced initialisers run in order: the file is read from front to back, as it was written.
+  return {
+      .attention_norm = loader.rms_norm(name + "input_layernorm", hidden, fields.epsilon),
+      .attention = {.shape = shape_,
+                    .scale = 1.0f / std::sqrt(static_cast<float>(shape_.head_dim)),
+                    .qkv = loader.linear({{name + "self_attn.q_proj", shape_.q_width()},
+                                          {name + "self_attn.k_proj", shape_.kv_width()},
+                                          {name + "self_attn.v_proj", shape_.kv_width()}},
+                                         hidden, fields.attention_bias),
+                    .output = loader.linear({{name + "self_attn.o_proj", hidden}}, shape_.q_width(),
+                                            fields.attention_bias)},
+      .mlp_norm = loader.rms_norm(name + "post_attention_layernorm", hidden, fields.epsilon),
+      .mlp = {
+          .gate_up = loader.linear({{name + "mlp.gate_proj", inner}, {name + "mlp.up_proj", inner}},
+                                   hidden, fields.mlp_bias),
+          .down = loader.linear({{name + "mlp.down_proj", hidden}}, inner, fields.mlp_bias)}};
+}
+
+Llama::Llama(const LlamaFields& fields, const LoadContext& context)
+    : config_(fields.common),
+      backend_(&context.backend),
+      shape_{config_.num_heads, config_.num_kv_heads, config_.head_dim},
+      rotary_(fields.rope, config_.head_dim, context.max_positions, context.backend) {
+  WeightLoader loader(context.weights, context.dtype, context.backend);
+  const std::int64_t hidden = config_.hidden_size;
+  embedding_ = loader.table("model.embed_tokens.weight", config_.vocab_size, hidden);
+  for (int i = 0; i < config_.num_layers; ++i) layers_.push_back(load_layer(fields, i, loader));
+  final_norm_ = loader.rms_norm("model.norm", hidden, fields.epsilon);
+  if (!fields.tied) {
+    head_ = loader.table("lm_head.weight", config_.vocab_size, hidden);
+  }
+  weight_bytes_ = loader.bytes();
+}
+
+void Llama::reserve(std::int64_t max_tokens, std::int64_t max_samples) {
+  scratch_.reserve(*backend_, max_tokens, max_samples,
+                   {.hidden = config_.hidden_size,
+                    .qkv = shape_.qkv_width(),
+                    .heads = shape_.q_width(),
+                    .wide = 2 * std::int64_t{config_.intermediate_size},
+                    .inner = config_.intermediate_size});
+}
+
+TensorView Llama::forward(const BatchInput& batch, const KvStorage& kv) {
+  const std::int64_t tokens = batch.num_tokens();
+  const TensorView residual = scratch_.residual.view(tokens);
+  const TensorView normed = scratch_.normed.view(tokens);
+  const TensorView block_out = scratch_.delta.view(tokens);
+  TensorView delta;  // nothing to add before the first layer
+  backend_->embed(*embedding_, batch.token_ids, residual);
+  for (std::int32_t i = 0; i < config_.num_layers; ++i) {
+    const LlamaLayer& layer = layers_[static_cast<std::size_t>(i)];
+    layer.attention_norm.apply(*backend_, residual, delta, normed);
+    layer.attention.apply(*backend_, normed, rotary_.table(), kv.layer(0, i), batch, scratch_,
+                          block_out);
+    delta = block_out;
+    layer.mlp_norm.apply(*backend_, residual, delta, normed);
+    layer.mlp.apply(*backend_, normed, scratch_, block_out);
+  }
+  return sampled_rows(*backend_, final_norm_, scratch_, batch);
+}
+
+// Features of relatives of this architecture: never ignored.
+void refuse_relatives(const ConfigReader& config) {
+  for (const char* key : {"sliding_window", "attention_multiplier", "residual_multiplier",
+                          "embedding_multiplier", "logits_scaling", "attn_logit_softcapping",
+                          "final_logit_softcapping", "num_local_experts", "no_rope_layers"}) {
+    if (config.has(key)) config.refuse(key, "is not supported by LlamaForCausalLM here");
+  }
+  if (config.number_or("partial_rotary_factor", 0.0, 1.0, 1.0f) != 1.0f) {
+    config.refuse("partial_rotary_factor", "is not supported unless it is 1");
+  }
+  if (config.string_or("hidden_act", "silu") != "silu") {
+    config.refuse("hidden_act", "is not supported unless it is silu");
+  }
+}
+
+ModelConfig parse_sizes(const ConfigReader& config) {
+  ModelConfig sizes;
+  sizes.vocab_size = config.integer("vocab_size", 1, kMaxVocabSize);
+  sizes.hidden_size = config.integer("hidden_size", 1, kMaxHiddenSize);
+  sizes.intermediate_size = config.integer("intermediate_size", 1, kMaxIntermediateSize);
+  sizes.num_layers = config.integer("num_hidden_layers", 1, kMaxLayers);
+  sizes.num_heads = config.integer("num_attention_heads", 1, kMaxHeads);
+  sizes.num_kv_heads = config.integer_or("num_key_value_heads", 1, kMaxHeads, sizes.num_heads);
+  if (sizes.num_heads % sizes.num_kv_heads != 0) {
+    config.refuse("num_key_value_heads", "must divide num_attention_heads");
+  }
+  if (!config.has("head_dim") && sizes.hidden_size % sizes.num_heads != 0) {
+    config.refuse("num_attention_heads", "must divide hidden_size where there is no head_dim");
+  }
+  sizes.head_dim =
+      config.integer_or("head_dim", 1, kMaxHeadDim, sizes.hidden_size / sizes.num_heads);
+  if (sizes.head_dim % 2 != 0 || sizes.head_dim > kMaxHeadDim) {
+    config.refuse("head_dim", "must be even and at most 1024");
+  }
+  sizes.max_position_embeddings =
+      config.integer("max_position_embeddings", 1, kMaxPositionEmbeddings);
+  return sizes;
+}
+
+LlamaFields parse_fields(const ConfigReader& config) {
+  refuse_relatives(config);
+  const ModelConfig sizes = parse_sizes(config);
+  return {.common = sizes,
+          .rope = parse_rope(config, sizes.max_position_embeddings),
+          .epsilon = config.number_or("rms_norm_eps", 0.0, 1.0, 1e-6f),
+          .attention_bias = config.boolean_or("attention_bias", false),
+          .mlp_bias = config.boolean_or("mlp_bias", false),
+          .tied = config.boolean_or("tie_word_embeddings", false)};
+}
+
+}  // namespace
+
+ModelConfig parse_llama(const ConfigReader& config) { return parse_fields(config).common; }
+
+std::unique_ptr<Model> load_llama(const ConfigReader& config, const ModelConfig& common,
+                                  const LoadContext& context) {
+  LlamaFields fields = parse_fields(config);
+  fields.common = common;
+  return std::make_unique<Llama>(fields, context);
+}
+
+}  // namespace quire::engine
