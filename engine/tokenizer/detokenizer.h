@@ -11,6 +11,7 @@
 #include <string>
 
 #include "engine/tokenizer/tokenizer.h"
+#include "engine/tokenizer/utf8.h"
 
 namespace quire::engine {
 
@@ -26,9 +27,9 @@ class Detokenizer final {
  private:
   const Tokenizer* tokenizer_;
   bool skip_special_;
-  bool at_start_;
-  std::uint8_t num_pending_ = 0;
-  char pending_[4] = {};
+  bool at_start_;            // no token has come yet
+  std::uint8_t strip_left_;  // bytes that the decoder's Strip may still take
+  Utf8Stream stream_;
 };
 
 }  // namespace quire::engine

@@ -38,7 +38,8 @@ class Tokenizer final {
   Tokenizer(const Tokenizer&) = delete;
   Tokenizer& operator=(const Tokenizer&) = delete;
 
-  [[nodiscard]] std::vector<TokenId> encode(std::string_view text, EncodeOptions options = {}) const;
+  [[nodiscard]] std::vector<TokenId> encode(std::string_view text,
+                                            EncodeOptions options = {}) const;
 
   // Whole text at once; always valid UTF-8. Ids out of range decode to nothing.
   [[nodiscard]] std::string decode(std::span<const TokenId> ids, bool skip_special) const;
@@ -56,6 +57,7 @@ class Tokenizer final {
 
  private:
   friend class Detokenizer;
+  friend class Encoder;
   struct State;
   explicit Tokenizer(std::unique_ptr<State> state);
   std::unique_ptr<State> state_;
