@@ -363,4 +363,6 @@ std::optional<Clock::time_point> Scheduler::next_deadline() const {
   return expiry_.front().expires_at;
 }
 
+std::span<const Sequence* const> Scheduler::sequences() const { return expiry_.items(); }
+
 }  // namespace quire::scheduler

@@ -28,6 +28,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 #include <vector>
 
 #include "cache/kv_cache_manager.h"
@@ -102,6 +103,9 @@ class Scheduler final {
   [[nodiscard]] SchedulerStats stats() const;
   // The earliest time at which schedule() could end a sequence by itself; nullopt if none.
   [[nodiscard]] std::optional<Clock::time_point> next_deadline() const;
+  // All sequences that are here, in no particular order; valid until the next call that is not
+  // const.
+  [[nodiscard]] std::span<const Sequence* const> sequences() const;
   // Aborts the process if an invariant is broken (tests and the simulator call it every step).
   void check_invariants() const;
 

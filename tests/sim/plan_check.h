@@ -1,0 +1,40 @@
+#pragma once
+// PlanCheck: what must hold for one call of Scheduler::schedule, seen from outside: before() notes
+// the state, after() compares. Throws Violation.
+
+#include <map>
+#include <optional>
+#include <vector>
+
+#include "scheduler/scheduler.h"
+#include "tests/sim/core.h"
+
+namespace quire::sim {
+
+class PlanCheck final {
+ public:
+  explicit PlanCheck(const Scenario& scenario) : scenario_(scenario) {}
+
+  void before(const Core& core);
+  void after(const Core& core, scheduler::Clock::time_point now);
+  // Starts of sequences that had been preempted so often that their worst case was reserved.
+  [[nodiscard]] std::int64_t num_guaranteed() const { return num_guaranteed_; }
+
+ private:
+  void check_limits(const Core& core) const;
+  void check_rows(const Core& core) const;
+  void check_blocks(const Core& core);
+  void check_preempted(const Core& core);
+  void check_first(const Core& core) const;
+  void check_queue(const Core& core);
+  void check_deadlines(const Core& core, scheduler::Clock::time_point now) const;
+
+  const Scenario& scenario_;
+  std::optional<SequenceId> first_;     // of those that ran before
+  std::vector<SequenceId> ran_before_;  // sorted
+  std::vector<BlockId> held_;           // scratch
+  std::map<SequenceId, std::int32_t> preemptions_;
+  std::int64_t num_guaranteed_ = 0;
+};
+
+}  // namespace quire::sim

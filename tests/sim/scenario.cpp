@@ -1,0 +1,93 @@
+#include "tests/sim/scenario.h"
+
+#include <algorithm>
+#include <chrono>
+
+namespace quire::sim {
+namespace {
+
+scheduler::SchedulerOptions draw_options(std::int32_t pool_tokens, Random& random) {
+  const std::int32_t any_len = random.between(2, 200);
+  return {.max_num_seqs = random.one_of({1, 4, random.between(1, 16), random.between(8, 64)}),
+          .max_num_batched_tokens =
+              random.one_of({1, random.between(1, 8), random.between(8, 64), 64, 256}),
+          .max_queue_len = random.one_of({random.between(1, 16), random.between(8, 64), 64}),
+          .max_model_len = random.one_of({any_len, std::min(any_len, pool_tokens), pool_tokens}),
+          .max_preemptions = random.one_of({0, 1, 2, 3, 3, 3}),
+          .request_deadline = std::chrono::milliseconds(random.one_of({1'000, 20'000, 600'000})),
+          .stall_timeout = std::chrono::milliseconds(random.one_of({100, 1'000, 30'000})),
+          .eos_token_ids = {kEndToken, kOtherEndToken},
+          .max_chunk = random.one_of({0, 0, 1, random.between(1, 7)})};
+}
+
+Odds draw_odds(Random& random) {
+  return {.arrival = random.one_of({100, 400, 900}),
+          .burst = random.one_of({0, 5, 30}),
+          .abort = random.one_of({0, 10, 100}),
+          .finish = random.one_of({0, 10, 50}),
+          .pause = random.one_of({0, 0, 20, 200}),
+          .resume = random.one_of({50, 200, 500}),
+          .disturb_in_flight = random.one_of({0, 20, 100}),
+          .clock_jump = random.one_of({0, 0, 2, 20}),
+          .at_the_limit = random.one_of({0, 100, 400}),
+          .short_prompt = random.one_of({0, 500, 950})};
+}
+
+// prompt + max_tokens: mostly small, sometimes at a limit or just off it.
+std::int32_t draw_total(const Scenario& scenario, Random& random) {
+  const std::int32_t limit = std::min(scenario.scheduler.max_model_len, scenario.pool_tokens());
+  if (random.chance(scenario.odds.at_the_limit)) {
+    return std::max(1, random.one_of({scenario.scheduler.max_model_len, scenario.pool_tokens()}) +
+                           random.between(-1, 1));
+  }
+  return random.between(1, random.one_of({limit, std::max(1, limit / 3), std::min(limit, 24)}));
+}
+
+SamplingParams draw_params(std::int32_t max_tokens, Random& random) {
+  SamplingParams params;
+  params.max_tokens = max_tokens;
+  params.min_tokens = random.chance(200) ? random.between(0, max_tokens) : 0;
+  params.ignore_eos = random.chance(600);
+  if (random.chance(300)) params.stop_token_ids = {random.between(0, kVocabSize - 1)};
+  params.seed = random.next();
+  params.num_logprobs = random.between(-1, 3);
+  params.prompt_logprobs = random.chance(250);
+  return params;
+}
+
+}  // namespace
+
+Scenario draw_scenario(Random& random) {
+  Scenario scenario;
+  scenario.block_size = random.one_of({1, 2, 3, 4, 8, 16});
+  scenario.num_blocks =
+      random.one_of({1, 2, 3, random.between(1, 8), random.between(4, 24), random.between(1, 64)});
+  scenario.scheduler = draw_options(scenario.pool_tokens(), random);
+  scenario.model_fault_period = random.one_of({0, 0, 0, 50, 500});
+  scenario.odds = draw_odds(random);
+  scenario.ending = random.chance(60)   ? Ending::kFailAll
+                    : random.chance(60) ? Ending::kDestroy
+                                        : Ending::kDrain;
+  return scenario;
+}
+
+Request draw_request(const Scenario& scenario, Random& random) {
+  const std::int32_t total = draw_total(scenario, random);
+  const bool short_prompt = random.chance(scenario.odds.short_prompt);
+  const std::int32_t output = random.chance(50) ? 0
+                              : short_prompt    ? std::max(0, total - random.between(1, 4))
+                                                : random.below(total);
+  Request request;
+  request.params = draw_params(output, random);
+  request.priority = random.chance(200) ? random.between(-1, 1) : 0;
+  // Few different beginnings: equal prompts must not be able to hide a block that is mixed up for
+  // long, and later they share blocks.
+  Random words(static_cast<std::uint64_t>(random.below(4)));
+  const std::int32_t common = random.below(total - output + 1);
+  for (std::int32_t i = 0; i < total - output; ++i) {
+    request.prompt.push_back((i < common ? words : random).below(kVocabSize));
+  }
+  return request;
+}
+
+}  // namespace quire::sim

@@ -1,0 +1,62 @@
+#pragma once
+// Scenario: all that a seed decides before the first step: the sizes of scheduler and pool, how
+// often which fault strikes, and what clients ask for.
+
+#include <cstdint>
+#include <vector>
+
+#include "proto/types.h"
+#include "scheduler/options.h"
+#include "tests/sim/random.h"
+
+namespace quire::sim {
+
+inline constexpr std::int32_t kVocabSize = 48;
+inline constexpr TokenId kEndToken = 0;
+inline constexpr TokenId kOtherEndToken = 1;
+
+// Per mille and step; drawn per seed, so that some runs are calm and some are all of one fault.
+struct Odds {
+  std::int32_t arrival = 0;
+  std::int32_t burst = 0;
+  std::int32_t abort = 0;
+  std::int32_t finish = 0;  // the consumer found a stop string
+  std::int32_t pause = 0;
+  std::int32_t resume = 0;
+  std::int32_t disturb_in_flight = 0;  // abort or pause between schedule() and update()
+  std::int32_t clock_jump = 0;
+  std::int32_t at_the_limit = 0;  // per request: its size is the limit, one less or one more
+  std::int32_t short_prompt = 0;  // per request: nearly all is output, so that it grows and crowds
+};
+
+// How a run ends once the faults stop.
+enum class Ending : std::uint8_t {
+  kDrain,    // everything must come to its end within a bound
+  kFailAll,  // the device is lost
+  kDestroy,  // the scheduler is destroyed with all it holds
+};
+
+struct Scenario {
+  scheduler::SchedulerOptions scheduler;
+  std::int32_t num_blocks = 1;
+  std::int32_t block_size = 1;
+  // One sample in so many has logits that are not finite; 0: none.
+  std::int32_t model_fault_period = 0;
+  Odds odds;
+  Ending ending = Ending::kDrain;
+
+  [[nodiscard]] std::int32_t pool_tokens() const { return num_blocks * block_size; }
+};
+
+// What a client asks for. n > 1 is several of these with one prompt.
+struct Request {
+  std::vector<TokenId> prompt;
+  SamplingParams params;
+  std::int32_t priority = 0;
+  std::int32_t choice = 0;
+};
+
+[[nodiscard]] Scenario draw_scenario(Random& random);
+[[nodiscard]] Request draw_request(const Scenario& scenario, Random& random);
+
+}  // namespace quire::sim

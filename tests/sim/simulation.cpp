@@ -1,0 +1,230 @@
+#include "tests/sim/simulation.h"
+
+#include <chrono>
+#include <optional>
+
+#include "tests/sim/core.h"
+#include "tests/sim/ledger.h"
+#include "tests/sim/plan_check.h"
+#include "tests/sim/scenario.h"
+#include "tests/sim/violation.h"
+
+namespace quire::sim {
+namespace {
+
+using std::chrono::milliseconds;
+
+class Simulation final {
+ public:
+  explicit Simulation(std::uint64_t seed)
+      : random_(seed),
+        scenario_(draw_scenario(random_)),
+        ledger_(scenario_),
+        plan_check_(scenario_),
+        core_(scenario_) {}
+
+  Report run(std::int32_t steps) {
+    for (std::int32_t i = 0; i < steps; ++i) {
+      move_clock();
+      arrive();
+      disturb();
+      step(scenario_.odds.disturb_in_flight);
+    }
+    end();
+    report_.requests = ledger_.num_added();
+    report_.aborted = ledger_.num_aborted();
+    report_.guaranteed = plan_check_.num_guaranteed();
+    report_.preemptions = core_.scheduler.stats().num_preemptions;
+    return report_;
+  }
+
+ private:
+  // What clients and the world do.
+  void move_clock();
+  void arrive();
+  void ask(const Request& request);
+  void disturb();
+  void abort_any();
+  void finish_any();
+  void pause_any(bool paused);
+
+  void step(std::int32_t disturb_in_flight);
+  void tell();
+  void check();
+  void trace_plan();
+  void trace(std::uint64_t value) { report_.trace = mix(report_.trace ^ value) + 1; }
+
+  // How it ends.
+  void end();
+  void drain();
+  void fail_all();
+
+  Random random_;
+  const Scenario scenario_;
+  Ledger ledger_;
+  PlanCheck plan_check_;
+  Core core_;
+  scheduler::Clock::time_point now_{};
+  std::uint64_t last_id_ = 0;
+  Report report_;
+};
+
+void Simulation::move_clock() {
+  now_ += milliseconds(random_.between(1, 20));
+  if (random_.chance(scenario_.odds.clock_jump)) now_ += milliseconds(random_.below(700'000));
+}
+
+void Simulation::arrive() {
+  std::int32_t arrivals = random_.chance(scenario_.odds.arrival) ? 1 : 0;
+  if (random_.chance(scenario_.odds.burst)) arrivals += random_.between(2, 20);
+  for (; arrivals > 0; --arrivals) {
+    Request request = draw_request(scenario_, random_);
+    const std::int32_t n = random_.chance(150) ? random_.between(2, 4) : 1;
+    for (request.choice = 0; request.choice < n; ++request.choice) ask(request);
+  }
+}
+
+void Simulation::ask(const Request& request) {
+  const auto prompt = static_cast<std::int64_t>(request.prompt.size());
+  const std::int64_t total = prompt + request.params.max_tokens;
+  const bool fits =
+      prompt >= 1 && total <= scenario_.scheduler.max_model_len && total <= scenario_.pool_tokens();
+  const auto error = core_.scheduler.check_admission(prompt, request.params.max_tokens);
+  require(error.has_value() == !fits, "admission is wrong");
+  const std::int32_t waiting = core_.scheduler.stats().waiting;
+  const bool room = core_.scheduler.queue_has_room(1);
+  require(room == (waiting < scenario_.scheduler.max_queue_len), "the queue's bound is wrong");
+  if (error || !room) {
+    ++report_.refused;
+    return;
+  }
+  ++last_id_;
+  ledger_.add(SequenceId{last_id_}, request, now_);
+  core_.scheduler.add(make_sequence(request, last_id_, now_));
+}
+
+void Simulation::disturb() {
+  const Odds& odds = scenario_.odds;
+  if (random_.chance(odds.abort)) abort_any();
+  if (random_.chance(odds.finish)) finish_any();
+  if (random_.chance(odds.pause)) pause_any(true);
+  if (random_.chance(odds.resume)) pause_any(false);
+  core_.check_invariants();
+}
+
+void Simulation::abort_any() {
+  // Sometimes one that is not here, or no longer.
+  if (random_.chance(100)) {
+    const SequenceId other{random_.next() % (last_id_ + 2)};
+    const bool is_here = ledger_.contains(other);
+    require(core_.scheduler.abort(other) == is_here, "abort says otherwise", other);
+    if (is_here) ledger_.abort(other);
+    return;
+  }
+  const std::optional<SequenceId> id = ledger_.any(random_);
+  if (!id) return;
+  require(core_.scheduler.abort(*id), "abort did not find it", *id);
+  ledger_.abort(*id);
+}
+
+void Simulation::finish_any() {
+  const std::optional<SequenceId> id = ledger_.any(random_);
+  if (!id) return;
+  require(core_.scheduler.finish(*id), "finish did not find it", *id);
+  ledger_.finish(*id);
+}
+
+void Simulation::pause_any(bool paused) {
+  const std::optional<SequenceId> id = ledger_.any(random_);
+  if (!id) return;
+  core_.scheduler.set_paused(*id, paused, now_);
+  ledger_.set_paused(*id, paused, now_);
+}
+
+void Simulation::step(std::int32_t disturb_in_flight) {
+  ++report_.steps;
+  core_.events.clear();
+  plan_check_.before(core_);
+  core_.scheduler.schedule(now_, core_.plan, core_.events);
+  tell();
+  core_.check_invariants();
+  plan_check_.after(core_, now_);
+  trace_plan();
+  if (core_.plan.empty()) return check();
+
+  if (random_.chance(disturb_in_flight)) abort_any();
+  if (random_.chance(disturb_in_flight)) pause_any(random_.chance(500));
+  core_.model.execute(core_.plan, core_.output);
+  core_.events.clear();
+  core_.scheduler.update(core_.plan, core_.output, core_.events);
+  tell();
+  check();
+}
+
+void Simulation::tell() {
+  for (const scheduler::TokenEvent& event : core_.events) {
+    ledger_.tell(event, now_);
+    trace(static_cast<std::uint64_t>(event.sequence));
+    trace(static_cast<std::uint32_t>(event.token));
+    trace(static_cast<std::uint64_t>(event.finish));
+  }
+}
+
+void Simulation::check() {
+  core_.check_invariants();
+  ledger_.check_counters(core_.scheduler.stats());
+  require(core_.scheduler.next_deadline() == ledger_.next_deadline(), "next_deadline is wrong");
+  const bool idle = ledger_.num_in_flight() == 0;
+  require(core_.scheduler.idle() == idle, "idle is wrong");
+  const cache::CacheUsage usage = core_.cache.usage();
+  require(!idle || usage.free_blocks == usage.total_blocks, "idle and blocks are not free");
+}
+
+void Simulation::trace_plan() {
+  for (const scheduler::StepRow& row : core_.plan.rows) {
+    trace(static_cast<std::uint64_t>(row.sequence));
+    trace(static_cast<std::uint64_t>(row.first_position) << 32 |
+          static_cast<std::uint64_t>(row.num_tokens));
+    report_.tokens += row.num_tokens;
+  }
+  for (const BlockId block : core_.plan.block_ids) {
+    trace(static_cast<std::uint64_t>(static_cast<std::int32_t>(block)));
+  }
+}
+
+void Simulation::end() {
+  switch (scenario_.ending) {
+    case Ending::kDrain:
+      return drain();
+    case Ending::kFailAll:
+      return fail_all();
+    case Ending::kDestroy:
+      return;  // the cache's destructor proves that the scheduler's gave all blocks back
+  }
+}
+
+// The faults have stopped and time stands still: all come to their own end, and soon.
+void Simulation::drain() {
+  for (const SequenceId id : ledger_.in_flight()) {
+    core_.scheduler.set_paused(id, false, now_);
+    ledger_.set_paused(id, false, now_);
+  }
+  for (std::int64_t left = ledger_.work_left() + 1; !core_.scheduler.idle(); --left) {
+    require(left > 0, "no end within the bound: livelock");
+    step(0);
+  }
+}
+
+void Simulation::fail_all() {
+  core_.events.clear();
+  core_.scheduler.fail_all(FinishReason::kAbort, core_.events);
+  now_ = scheduler::Clock::time_point::max();  // an abort is right at any time now
+  tell();
+  check();
+}
+
+}  // namespace
+
+Report simulate(std::uint64_t seed, std::int32_t steps) { return Simulation(seed).run(steps); }
+
+}  // namespace quire::sim
