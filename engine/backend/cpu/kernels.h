@@ -1,0 +1,105 @@
+#pragma once
+// The inner loops of the CPU backend, as a table of functions per instruction set.
+//
+// Every kernel does the same arithmetic in the same order under AVX2 and under AVX-512 (and no
+// std code is compiled for either: kernels_avx2.cpp says how), so the tables give the same bits.
+// The drivers around them (linear.h, attention.h, cpu_backend.cpp) know no instruction set.
+//
+// Plain structs of arguments; pointers belong to the caller. Stateless and thread-safe.
+
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+
+#include "engine/backend/backend.h"
+
+namespace quire::engine::cpu {
+
+// --- matrix products --------------------------------------------------------------------------
+
+inline constexpr std::int64_t kPanelColumns = 32;  // output features per panel of a packed weight
+inline constexpr int kMaxTileRows = 14;            // 28 accumulators and 4 more: 32 registers
+
+// Floats between the k's of a packed block of `rows` rows of x: a power of two keeps them aligned.
+[[nodiscard]] constexpr int packed_stride(int rows) {
+  return rows == 1 ? 1 : rows <= 4 ? 4 : rows <= 8 ? 8 : 16;
+}
+
+// Bytes of one k of a panel: 32 weights.
+[[nodiscard]] constexpr std::int64_t line_bytes(DType dtype) {
+  return kPanelColumns * dtype_bytes(dtype);
+}
+
+// One block of rows by one panel, over depth values of k.
+struct LinearTile {
+  const float* x = nullptr;      // [depth][packed_stride(rows)]
+  const std::byte* w = nullptr;  // [depth] lines of the panel
+  float* y = nullptr;            // [rows][y_stride]: partial sums, carried exactly between calls
+  std::int64_t y_stride = 0;
+  std::int64_t depth = 0;
+  bool first = false;              // y starts at 0
+  const float* bias = nullptr;     // not null: added to y after the last k
+  float* widened = nullptr;        // the keeping kernels write the panel as float32 lines here
+  const char* prefetch = nullptr;  // what the next tile reads, asked for along the way
+  std::int64_t prefetch_step = 0;  // bytes per k
+};
+using LinearKernel = void (*)(const LinearTile& tile);
+
+// --- attention ----------------------------------------------------------------------------------
+
+inline constexpr int kSubtile = 16;                    // keys whose K lies interleaved in a page
+inline constexpr int kSubtiles = kKeyTile / kSubtile;  // of a softmax tile
+inline constexpr int kMaxAttentionRows = 48;           // (token, head) pairs of one work item
+inline constexpr int kMaxHeadDim = 256;
+inline constexpr int kTotalLanes = 16;  // partial sums of a softmax total
+
+// Queries of one KV head against one tile of kKeyTile keys; the state carries from tile to tile.
+struct AttentionTile {
+  int rows = 0;
+  int head_dim = 0;
+  std::int64_t row_stride = 0;          // of q and out: head_dim rounded up to 16
+  const float* q = nullptr;             // [rows], scaled
+  float* out = nullptr;                 // [rows], weighted sum of the values so far
+  float* maximum = nullptr;             // [rows]
+  float* totals = nullptr;              // [rows][kTotalLanes]
+  float* scores = nullptr;              // [rows][kKeyTile] scratch
+  float* shrink = nullptr;              // [rows] scratch
+  const std::int32_t* begin = nullptr;  // [rows] keys of this tile that the row sees: [begin, end)
+  const std::int32_t* end = nullptr;
+  std::int32_t all_begin = 0;  // the union over the rows: only these keys' values are read
+  std::int32_t all_end = 0;
+  const std::byte* k[kSubtiles] = {};  // [head_dim][kSubtile] each
+  const std::byte* v[kSubtiles] = {};  // [kSubtile][head_dim] each
+};
+using AttentionKernel = void (*)(const AttentionTile& tile);
+
+// --- the table ----------------------------------------------------------------------------------
+
+struct Kernels {
+  std::string_view name;
+  int max_tile_rows = 0;
+  // By dtype (kFloat32, kFloat16, kBFloat16) and rows of the tile.
+  LinearKernel linear[3][kMaxTileRows + 1] = {};
+  LinearKernel linear_keeping[3][kMaxTileRows + 1] = {};
+  AttentionKernel attention[3] = {};
+
+  // rows of x (row_stride apart) to [cols][packed_stride(rows)].
+  void (*pack_rows)(const float* x, std::int64_t row_stride, int rows, std::int64_t cols,
+                    float* out) = nullptr;
+  void (*add)(float* residual, const float* delta, std::int64_t size) = nullptr;
+  void (*rms_norm)(const float* x, const float* weight, float epsilon, std::int64_t size,
+                   float* out) = nullptr;
+  void (*layer_norm)(const float* x, const float* weight, const float* bias, float epsilon,
+                     std::int64_t size, float* out) = nullptr;
+  void (*silu_and_mul)(const float* gate, const float* up, std::int64_t size, float* out) = nullptr;
+  void (*gelu_tanh)(float* x, std::int64_t size) = nullptr;
+};
+
+[[nodiscard]] const Kernels& avx2_kernels();
+[[nodiscard]] const Kernels& avx512_kernels();
+
+// Whether this processor and its operating system run them.
+[[nodiscard]] bool has_avx2();
+[[nodiscard]] bool has_avx512();
+
+}  // namespace quire::engine::cpu

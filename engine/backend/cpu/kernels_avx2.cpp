@@ -1,0 +1,97 @@
+// The kernels for AVX2 with FMA and F16C.
+//
+// The kernels' sources are included here a second time beside kernels_avx512.cpp, into a namespace
+// of their own and compiled for that instruction set alone. The target is set by pragma after the
+// last std header, and kernels use nothing of std: otherwise the linker might take an AVX copy of
+// some std function for the whole program, which would then die on a processor without it.
+#include <cpuid.h>
+#include <immintrin.h>
+
+#include <cstddef>
+#include <cstdint>
+
+#include "engine/backend/cpu/kernels.h"
+
+#define INLINE __attribute__((always_inline)) inline
+#if defined(__clang__)
+#define UNROLL _Pragma("clang loop unroll(full)")
+#pragma clang attribute push(__attribute__((target("avx2,fma,f16c"))), apply_to = function)
+#else
+#define UNROLL _Pragma("GCC unroll 32")
+// g++ 12 takes the undefined pass-through operands inside its own intrinsics for a mistake of ours.
+#pragma GCC diagnostic ignored "-Wuninitialized"
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#pragma GCC push_options
+#pragma GCC target("avx2,fma,f16c")
+#endif
+
+namespace quire::engine::cpu {
+namespace {
+namespace avx2 {
+
+struct Float16 {
+  std::uint16_t bits;
+};
+struct BFloat16 {
+  std::uint16_t bits;
+};
+
+#include "engine/backend/cpu/vector_avx2.inc"
+// After the vectors that they are written in.
+#include "engine/backend/cpu/linear_kernel.inc"
+// exp comes with attention.
+#include "engine/backend/cpu/attention_kernel.inc"
+#include "engine/backend/cpu/row_kernel.inc"
+
+}  // namespace avx2
+}  // namespace
+}  // namespace quire::engine::cpu
+
+#if defined(__clang__)
+#pragma clang attribute pop
+#else
+#pragma GCC pop_options
+#endif
+
+namespace quire::engine::cpu {
+namespace {
+
+constexpr Kernels make_table() {
+  using namespace avx2;
+  Kernels table{.name = "avx2", .max_tile_rows = kTileRows};
+  fill_linear<float, false, 1>(table.linear[0]);
+  fill_linear<Float16, false, 1>(table.linear[1]);
+  fill_linear<BFloat16, false, 1>(table.linear[2]);
+  fill_linear<Float16, true, 1>(table.linear_keeping[1]);
+  fill_linear<BFloat16, true, 1>(table.linear_keeping[2]);
+  table.attention[0] = attend<float>;
+  table.attention[1] = attend<Float16>;
+  table.attention[2] = attend<BFloat16>;
+  table.pack_rows = pack_rows;
+  table.add = add_rows;
+  table.rms_norm = rms_norm;
+  table.layer_norm = layer_norm;
+  table.silu_and_mul = silu_and_mul;
+  table.gelu_tanh = gelu_tanh;
+  return table;
+}
+
+}  // namespace
+
+const Kernels& avx2_kernels() {
+  static constexpr Kernels kKernels = make_table();
+  return kKernels;
+}
+
+bool has_avx2() {
+  unsigned eax = 0;
+  unsigned ebx = 0;
+  unsigned ecx = 0;
+  unsigned edx = 0;
+  // clang 16 does not know f16c by name. The builtin also asks whether the system saves the
+  // registers.
+  return __get_cpuid(1, &eax, &ebx, &ecx, &edx) != 0 && (ecx & bit_F16C) != 0 &&
+         __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+}
+
+}  // namespace quire::engine::cpu

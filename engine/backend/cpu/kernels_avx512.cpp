@@ -1,0 +1,87 @@
+// The kernels for AVX-512 (F, BW, VL, DQ). kernels_avx2.cpp explains the form of this file.
+#include <immintrin.h>
+
+#include <cstddef>
+#include <cstdint>
+
+#include "engine/backend/cpu/kernels.h"
+
+#define INLINE __attribute__((always_inline)) inline
+#if defined(__clang__)
+#define UNROLL _Pragma("clang loop unroll(full)")
+#pragma clang attribute push(                                                        \
+        __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,avx2,fma,f16c"))), \
+            apply_to = function)
+#else
+#define UNROLL _Pragma("GCC unroll 32")
+// g++ 12 takes the undefined pass-through operands inside its own intrinsics for a mistake of ours.
+#pragma GCC diagnostic ignored "-Wuninitialized"
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#pragma GCC push_options
+#pragma GCC target("avx512f,avx512bw,avx512vl,avx512dq,avx2,fma,f16c")
+#endif
+
+namespace quire::engine::cpu {
+namespace {
+namespace avx512 {
+
+struct Float16 {
+  std::uint16_t bits;
+};
+struct BFloat16 {
+  std::uint16_t bits;
+};
+
+#include "engine/backend/cpu/vector_avx512.inc"
+// After the vectors that they are written in.
+#include "engine/backend/cpu/linear_kernel.inc"
+// exp comes with attention.
+#include "engine/backend/cpu/attention_kernel.inc"
+#include "engine/backend/cpu/row_kernel.inc"
+
+}  // namespace avx512
+}  // namespace
+}  // namespace quire::engine::cpu
+
+#if defined(__clang__)
+#pragma clang attribute pop
+#else
+#pragma GCC pop_options
+#endif
+
+namespace quire::engine::cpu {
+namespace {
+
+constexpr Kernels make_table() {
+  using namespace avx512;
+  Kernels table{.name = "avx512", .max_tile_rows = kTileRows};
+  fill_linear<float, false, 1>(table.linear[0]);
+  fill_linear<Float16, false, 1>(table.linear[1]);
+  fill_linear<BFloat16, false, 1>(table.linear[2]);
+  fill_linear<Float16, true, 1>(table.linear_keeping[1]);
+  fill_linear<BFloat16, true, 1>(table.linear_keeping[2]);
+  table.attention[0] = attend<float>;
+  table.attention[1] = attend<Float16>;
+  table.attention[2] = attend<BFloat16>;
+  table.pack_rows = pack_rows;
+  table.add = add_rows;
+  table.rms_norm = rms_norm;
+  table.layer_norm = layer_norm;
+  table.silu_and_mul = silu_and_mul;
+  table.gelu_tanh = gelu_tanh;
+  return table;
+}
+
+}  // namespace
+
+const Kernels& avx512_kernels() {
+  static constexpr Kernels kKernels = make_table();
+  return kKernels;
+}
+
+bool has_avx512() {
+  return has_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+         __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq");
+}
+
+}  // namespace quire::engine::cpu

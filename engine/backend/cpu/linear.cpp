@@ -1,0 +1,164 @@
+#include "engine/backend/cpu/linear.h"
+
+#include <algorithm>
+
+namespace quire::engine::cpu {
+namespace {
+
+constexpr std::int64_t kFloat = sizeof(float);
+constexpr std::int64_t kCache = 768 << 10;        // bytes of packed x that may rest in L2
+constexpr std::int64_t kSharedWork = 1 << 17;     // multiply-adds worth waking the threads for
+constexpr std::int64_t kSharedPacking = 1 << 14;  // elements of x
+// From this many row blocks on the first one keeps the widened panel for the others.
+constexpr std::int64_t kKeepFrom = 3;
+
+std::int64_t round_up(std::int64_t value, std::int64_t unit) {
+  return (value + unit - 1) / unit * unit;
+}
+
+std::int64_t divide_up(std::int64_t value, std::int64_t by) { return (value + by - 1) / by; }
+
+// Asks for the rows of y that the next tile continues.
+void prefetch_rows(const float* y, std::int64_t stride, std::int64_t rows) {
+  for (std::int64_t r = 0; r < rows; ++r) {
+    __builtin_prefetch(y + r * stride, 1);
+    __builtin_prefetch(y + r * stride + 16, 1);
+  }
+}
+
+}  // namespace
+
+void Linear::reserve(std::int64_t max_features) {
+  max_features_ = max_features;
+  // A block takes at most 16 floats per k whatever its rows; evenly split blocks are at least half
+  // full, and the smallest tile is 6 rows.
+  const std::int64_t blocks = divide_up(kGroupRows, kernels_.max_tile_rows);
+  packed_ = HostMemory(blocks * 16 * max_features * kFloat);
+  scratch_ = HostMemory(pool_.num_threads() * (kDepth + 16 + kGroupRows) * kPanelColumns * kFloat);
+}
+
+std::int64_t Linear::Job::depth_at(std::int64_t depth_block) const {
+  return std::min(depth_block * depth, weight.cols());
+}
+
+void Linear::run(TensorView x, const PackedWeight& weight, const float* bias, TensorView out) {
+  CHECK_EQ(x.cols, weight.cols());
+  CHECK_EQ(out.cols, weight.rows());
+  CHECK_EQ(out.rows, x.rows);
+  CHECK_LE(x.cols, max_features_);
+  const std::int64_t groups = divide_up(x.rows, kGroupRows);
+  for (std::int64_t group = 0; group < groups; ++group) {
+    const std::int64_t begin = x.rows * group / groups;
+    const std::int64_t end = x.rows * (group + 1) / groups;
+    TensorView some_x = x.head(end - begin);
+    TensorView some_out = out.head(end - begin);
+    some_x.data = x.row(begin);
+    some_out.data = out.row(begin);
+    run_group(plan(some_x, weight, bias, some_out));
+  }
+}
+
+Linear::Job Linear::plan(TensorView x, const PackedWeight& weight, const float* bias,
+                         TensorView out) const {
+  Job job{.x = x, .weight = weight, .bias = bias, .out = out};
+  job.num_blocks = divide_up(x.rows, kernels_.max_tile_rows);
+  job.num_depths = divide_up(weight.cols(), kDepth);
+  job.depth = round_up(divide_up(weight.cols(), job.num_depths), 16);
+  job.num_depths = divide_up(weight.cols(), job.depth);
+  return job;
+}
+
+void Linear::run_group(const Job& job) {
+  if (job.x.rows > 1) pack(job);
+  const std::int64_t panels = job.weight.num_panels();
+  const bool shared = job.x.rows * job.weight.rows() * job.weight.cols() >= kSharedWork;
+  // While all of x fits, a panel is finished at once; else all panels take one block of k in turn.
+  const bool depth_outside = job.x.rows * job.x.cols * kFloat > kCache;
+  const std::int64_t per_pass = depth_outside ? 1 : job.num_depths;
+  for (std::int64_t begin = 0; begin < job.num_depths; begin += per_pass) {
+    pool_.run_if(shared, panels,
+                 [&](const WorkItem& item) { run_panel(job, item, begin, begin + per_pass); });
+  }
+}
+
+void Linear::pack(const Job& job) {
+  pool_.run_if(job.x.rows * job.x.cols >= kSharedPacking, job.num_blocks,
+               [&](const WorkItem& item) {
+                 float* target = packed_.floats() + item.index * 16 * job.x.cols;
+                 kernels_.pack_rows(job.x.row(job.first_row(item.index)), job.x.row_stride,
+                                    job.block_rows(item.index), job.x.cols, target);
+               });
+}
+
+const float* Linear::packed(const Job& job, std::int64_t block, std::int64_t k) const {
+  if (job.x.rows == 1) return job.x.row(0) + k;
+  return packed_.floats() + block * 16 * job.x.cols + k * packed_stride(job.block_rows(block));
+}
+
+// One panel over some blocks of k. A panel that sticks out over the last column computes into
+// scratch memory and copies what exists.
+void Linear::run_panel(const Job& job, const WorkItem& item, std::int64_t depth_begin,
+                       std::int64_t depth_end) {
+  const std::int64_t column = item.index * kPanelColumns;
+  const std::int64_t columns = std::min(kPanelColumns, job.out.cols - column);
+  const bool padded = columns < kPanelColumns;
+  float* sums =
+      scratch_.floats() + (item.worker * (kDepth + 16 + kGroupRows) + kDepth + 16) * kPanelColumns;
+  LinearTile tile{.y = padded ? sums : job.out.row(0) + column,
+                  .y_stride = padded ? kPanelColumns : job.out.row_stride};
+  const auto rows = static_cast<std::int64_t>(job.x.rows);
+  if (padded && depth_begin > 0) {
+    for (std::int64_t r = 0; r < rows; ++r) {
+      std::copy_n(job.out.row(r) + column, columns, sums + r * kPanelColumns);
+    }
+  }
+  float bias[kPanelColumns] = {};
+  if (job.bias != nullptr) std::copy_n(job.bias + column, columns, bias);
+
+  for (std::int64_t i = depth_begin; i < depth_end; ++i) {
+    const std::int64_t k = job.depth_at(i);
+    const bool more = i + 1 < depth_end;
+    tile.w = job.weight.at(item.index, k);
+    tile.depth = job.depth_at(i + 1) - k;
+    tile.first = i == 0;
+    tile.bias = job.bias != nullptr && i + 1 == job.num_depths ? bias : nullptr;
+    tile.prefetch =
+        reinterpret_cast<const char*>(more ? job.weight.at(item.index, job.depth_at(i + 1))
+                                           : job.weight.at(item.next, job.depth_at(depth_begin)));
+    run_tiles(job, tile, item.worker, k);
+  }
+  if (!padded) return;
+  for (std::int64_t r = 0; r < rows; ++r) {
+    std::copy_n(sums + r * kPanelColumns, columns, job.out.row(r) + column);
+  }
+}
+
+// All row blocks against one block of a panel.
+void Linear::run_tiles(const Job& job, LinearTile tile, int worker, std::int64_t k) {
+  const auto dtype = static_cast<int>(job.weight.dtype());
+  const bool keep = job.num_blocks >= kKeepFrom && job.weight.dtype() != DType::kFloat32;
+  float* widened = scratch_.floats() + worker * (kDepth + 16 + kGroupRows) * kPanelColumns;
+  float* y = tile.y;
+  tile.prefetch_step = divide_up(job.weight.line(), job.num_blocks);
+  for (std::int64_t block = 0; block < job.num_blocks; ++block) {
+    const int rows = job.block_rows(block);
+    tile.x = packed(job, block, k);
+    tile.y = y + job.first_row(block) * tile.y_stride;
+    if (block + 1 < job.num_blocks) {
+      prefetch_rows(y + job.first_row(block + 1) * tile.y_stride, tile.y_stride,
+                    job.block_rows(block + 1));
+    }
+    if (!keep) {
+      kernels_.linear[dtype][rows](tile);
+    } else if (block == 0) {
+      tile.widened = widened;
+      kernels_.linear_keeping[dtype][rows](tile);
+      tile.w = reinterpret_cast<const std::byte*>(widened);
+    } else {
+      kernels_.linear[0][rows](tile);
+    }
+    tile.prefetch += tile.prefetch_step * tile.depth;
+  }
+}
+
+}  // namespace quire::engine::cpu
