@@ -50,8 +50,8 @@ bool TokenTrie::find(std::string_view text, std::size_t from, Match& match) cons
   return false;
 }
 
-void AddedTokens::add(AddedToken token, std::string_view pattern) {
-  trie_.add(pattern, static_cast<std::uint32_t>(tokens_.size()));
+void AddedTokens::add(AddedToken token) {
+  trie_.add(token.pattern, static_cast<std::uint32_t>(tokens_.size()));
   tokens_.push_back(std::move(token));
 }
 

@@ -23,6 +23,7 @@ inline constexpr std::size_t kMaxAddedTokenBytes = 1024;
 struct AddedToken {
   TokenId id = kNoToken;
   std::string content;
+  std::string pattern;  // what is looked for, and what it decodes to: content, or its normal form
   bool special = false;
   bool normalized = false;   // looked for in the normalized text, in its normalized form
   bool single_word = false;  // only where no word character touches it
@@ -71,8 +72,7 @@ struct TextSegment {
 // The tokens of one trie (normalized or not) and their flags.
 class AddedTokens final {
  public:
-  // pattern: what is looked for in the text.
-  void add(AddedToken token, std::string_view pattern);
+  void add(AddedToken token);
 
   [[nodiscard]] bool empty() const { return tokens_.empty(); }
   [[nodiscard]] const TokenTrie& trie() const { return trie_; }

@@ -29,6 +29,8 @@ struct EncodeOptions {
 
 class Tokenizer final {
  public:
+  struct State;  // the room's own business
+
   // Errors name the file and the field. Unknown component types are refused, never ignored.
   static Result<std::unique_ptr<Tokenizer>> load(const std::filesystem::path& tokenizer_json);
   // The same from bytes already in memory (tests, fuzzers); `name` stands in error messages.
@@ -57,8 +59,6 @@ class Tokenizer final {
 
  private:
   friend class Detokenizer;
-  friend class Encoder;
-  struct State;
   explicit Tokenizer(std::unique_ptr<State> state);
   std::unique_ptr<State> state_;
 };

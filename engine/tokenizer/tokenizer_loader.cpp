@@ -71,36 +71,63 @@ StringIndex index_added_tokens(std::vector<AddedToken>& tokens, const StringInde
   return index;
 }
 
-// Words by id; an id without one is an empty view.
-std::vector<std::string_view> words_by_id(const StringIndex& vocab,
-                                          const std::vector<AddedToken>& added,
-                                          const JsonField& field, std::vector<bool>& exists) {
-  std::vector<std::string_view> words;
-  const auto put = [&](TokenId id, std::string_view text) {
+// What ids stand for, before decoding; ids without a word have an empty one.
+struct Words {
+  std::vector<std::string_view> text;
+  std::vector<bool> exists;
+
+  void put(TokenId id, std::string_view word) {
     const auto i = static_cast<std::size_t>(id);
-    if (i >= words.size()) words.resize(i + 1);
-    if (i >= exists.size()) exists.resize(i + 1);
-    if (exists[i] && words[i] != text) field.reject("two tokens have the same id");
-    words[i] = text;
+    if (i >= text.size()) {
+      text.resize(i + 1);
+      exists.resize(i + 1);
+    }
+    text[i] = word;
     exists[i] = true;
-  };
-  for (std::size_t i = 0; i < vocab.size(); ++i) put(vocab.entry(i).id, vocab.entry(i).text);
-  for (const AddedToken& token : added) put(token.id, token.content);
+  }
+  [[nodiscard]] bool has_other(TokenId id, std::string_view word) const {
+    const auto i = static_cast<std::size_t>(id);
+    return i < text.size() && exists[i] && text[i] != word;
+  }
+};
+
+Words words_by_id(const StringIndex& vocab, const std::vector<AddedToken>& added,
+                  const JsonField& root) {
+  Words words;
+  for (std::size_t i = 0; i < vocab.size(); ++i) words.put(vocab.entry(i).id, vocab.entry(i).text);
+  for (const AddedToken& token : added) {
+    if (words.has_other(token.id, token.content))
+      root["added_tokens"].reject("an id belongs to two tokens");
+    words.put(token.id, token.pattern);
+  }
+  if (words.text.empty()) root["model"]["vocab"].reject("empty");
   return words;
 }
 
-void sort_added_tokens(const std::vector<AddedToken>& tokens, const Normalizer& normalizer,
-                       AddedTokens& raw, AddedTokens& normalized) {
-  for (const AddedToken& token : tokens) {
-    if (!token.normalized) {
-      raw.add(token, token.content);
-      continue;
-    }
+void set_patterns(std::vector<AddedToken>& tokens, const Normalizer& normalizer) {
+  for (AddedToken& token : tokens) {
     std::string storage;
     bool removed_start = false;
-    const std::string_view pattern = normalizer.apply(token.content, storage, removed_start);
-    if (!pattern.empty()) normalized.add(token, pattern);
+    token.pattern = token.normalized
+                        ? std::string(normalizer.apply(token.content, storage, removed_start))
+                        : token.content;
   }
+}
+
+void sort_added_tokens(const std::vector<AddedToken>& tokens, Tokenizer::State& state) {
+  for (const AddedToken& token : tokens)
+    if (!token.pattern.empty())
+      (token.normalized ? state.normalized_tokens : state.raw_tokens).add(token);
+}
+
+TokenDecoder build_decoder(const Words& words, const JsonField& field) {
+  TokenDecoder decoder(read_decoder(field));
+  for (const std::string_view word : words.text) {
+    if (decoder.add(word)) continue;
+    field.reject("makes the tokens' texts too large");
+    break;
+  }
+  return decoder;
 }
 
 std::vector<bool> special_ids(const std::vector<AddedToken>& tokens, std::size_t vocab_size) {
@@ -129,16 +156,15 @@ Result<std::unique_ptr<Tokenizer>> Tokenizer::parse(std::string_view json, std::
   JsonErrors errors(name);
   const JsonField root(*file.rest, errors);
 
+  Normalizer normalizer = read_normalizer(root["normalizer"]);
   std::vector<AddedToken> tokens = read_added_tokens(root["added_tokens"]);
+  set_patterns(tokens, normalizer);
   StringIndex added_index = index_added_tokens(tokens, file.vocab, root["added_tokens"]);
-  std::vector<bool> exists;
-  const std::vector<std::string_view> words =
-      words_by_id(file.vocab, tokens, root["added_tokens"], exists);
-  if (words.empty()) root["model"]["vocab"].reject("empty");
-  TokenDecoder decoder(read_decoder(root["decoder"]));
-  for (const std::string_view word : words)
-    if (!decoder.add(word)) root["decoder"].reject("makes the tokens' texts too large");
-  std::vector<bool> special = special_ids(tokens, words.size());
+  Words words = words_by_id(file.vocab, tokens, root);
+  TokenDecoder decoder = build_decoder(words, root["decoder"]);
+  std::vector<bool> special = special_ids(tokens, words.text.size());
+  Surround surround = read_post_processor(root["post_processor"]);
+  check_surround(surround, words.exists, root["post_processor"]);
   const BpeOptions options = read_model_options(root["model"], file.vocab);
   MergeTable merges = build_merges(file.merges, file.vocab, errors);
 
@@ -147,15 +173,14 @@ Result<std::unique_ptr<Tokenizer>> Tokenizer::parse(std::string_view json, std::
                 .added_index = std::move(added_index),
                 .raw_tokens = {},
                 .normalized_tokens = {},
-                .normalizer = read_normalizer(root["normalizer"]),
+                .normalizer = std::move(normalizer),
                 .pre_tokenizer = read_pre_tokenizer(root["pre_tokenizer"]),
-                .surround = read_post_processor(root["post_processor"]),
+                .surround = std::move(surround),
                 .decoder = std::move(decoder),
-                .exists = std::move(exists),
+                .exists = std::move(words.exists),
                 .special = std::move(special)});
-  check_surround(state->surround, state->exists, root["post_processor"]);
   if (errors.first()) return *errors.first();
-  sort_added_tokens(tokens, state->normalizer, state->raw_tokens, state->normalized_tokens);
+  sort_added_tokens(tokens, *state);
   return std::unique_ptr<Tokenizer>(new Tokenizer(std::move(state)));
 }
 
