@@ -1,0 +1,56 @@
+#pragma once
+// From a choice's deltas to what the wire says of it: echo, logprobs with their offsets, usage.
+//
+// One per request, on its I/O thread. take() is called once per delta, in the order in which the
+// stream gave them.
+// 1. The echoed text goes out once per choice, with the choice's first delta.
+// 2. text_offset counts the characters of the tokens before; the first output token of an echoed
+//    choice stands at the end of the echoed text.
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "engine/token_stream.h"
+#include "engine/tokenizer/tokenizer.h"
+#include "proto/openai.h"
+#include "server/handlers/completion_input.h"
+
+namespace quire::server {
+
+class CompletionOutput final {
+ public:
+  // `input` and `tokenizer` outlive it.
+  CompletionOutput(const CompletionInput& input, const engine::Tokenizer& tokenizer);
+
+  // What the delta adds to its choice.
+  [[nodiscard]] proto::Choice take(engine::Delta& delta);
+  // The same, joined into whole(); for an answer that is not streamed.
+  void gather(engine::Delta& delta);
+  [[nodiscard]] std::span<const proto::Choice> whole() const { return whole_; }
+  [[nodiscard]] proto::Usage usage() const;
+  [[nodiscard]] bool all_finished() const { return num_open_ == 0; }
+
+ private:
+  struct ChoiceState {
+    bool begun = false;
+    bool in_output = false;   // a token of the output was seen
+    std::int64_t offset = 0;  // characters told by tokens so far
+    std::int32_t num_output_tokens = 0;
+  };
+  void add_first_prompt_token(std::int32_t index, ChoiceState& state, proto::Choice& choice) const;
+  void add_token(const engine::StreamToken& token, std::int32_t index, ChoiceState& state,
+                 proto::Choice& choice) const;
+  [[nodiscard]] std::size_t prompt_of(std::int32_t index) const;
+  [[nodiscard]] std::int64_t characters_of(TokenId token) const;
+
+  const CompletionInput& input_;
+  const engine::Tokenizer& tokenizer_;
+  std::int32_t n_;
+  bool skip_special_;
+  std::vector<ChoiceState> states_;
+  std::vector<proto::Choice> whole_;
+  std::size_t num_open_;
+};
+
+}  // namespace quire::server

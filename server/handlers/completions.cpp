@@ -1,0 +1,168 @@
+// /v1/completions: one job from the body to the last chunk.
+//
+// States: preparing (long bodies, on the work pool) -> generating -> done. The answer's head goes
+// out once the engine has accepted, so a bad request gets its own status. A stream that began ends
+// with each choice's finish_reason or with one error event, then [DONE].
+
+#include <cstdio>
+#include <ctime>
+
+#include "server/handlers/completion_input.h"
+#include "server/handlers/completion_output.h"
+#include "server/handlers/handlers.h"
+#include "server/handlers/off_thread.h"
+
+namespace quire::server {
+namespace {
+
+using Prepared = Result<CompletionInput>;
+
+std::string completion_id(std::uint64_t number) {
+  char text[32];
+  std::snprintf(text, sizeof text, "cmpl-%016llx", static_cast<unsigned long long>(number));
+  return text;
+}
+
+class CompletionJob final : public Job {
+ public:
+  explicit CompletionJob(Exchange exchange)
+      : service_(exchange.service), engine_(*service_.engine()), waker_(exchange.waker) {}
+
+  // False: the work pool is full.
+  [[nodiscard]] bool prepare_elsewhere(HttpRequest request) {
+    auto kept = std::make_shared<HttpRequest>(std::move(request));
+    const Service& service = service_;
+    const engine::Engine& engine = engine_;
+    preparing_ = true;
+    return preparation_.start(service_.work(), waker_,
+                              [&service, &engine, kept, seed = service_.draw()] {
+                                return read_completion(service, engine, kept->body, seed);
+                              });
+  }
+
+  // From the prepared request to an accepted one, or to an error answer.
+  void begin(Prepared prepared, ResponseWriter& writer) {
+    preparing_ = false;
+    if (!prepared) return writer.respond(service_.error_response(prepared.error()));
+    input_ = std::move(*prepared);
+    output_.emplace(input_, engine_.tokenizer());
+    head_ = {.id = completion_id(service_.draw()),
+             .created = std::time(nullptr),
+             .model = service_.options().model_name,
+             .system_fingerprint = engine_.info().fingerprint,
+             .seed = input_.generation.sampling.seed};
+    auto stream = submit();
+    if (!stream) return writer.respond(service_.error_response(stream.error()));
+    stream_ = std::move(*stream);
+    if (input_.stream) writer.start_stream();
+  }
+
+  void advance(ResponseWriter& writer, std::size_t max_output) override {
+    if (preparing_) {
+      auto prepared = preparation_.take();
+      if (!prepared) return;
+      begin(std::move(*prepared), writer);
+    }
+    while (!writer.ended() && writer.size() < max_output) {
+      if (next_delta_ == deltas_.size() && !refill()) return;
+      take(deltas_[next_delta_++], writer);
+    }
+  }
+
+  [[nodiscard]] std::int64_t num_tokens() const override {
+    return output_ ? output_->usage().completion_tokens : 0;
+  }
+
+ private:
+  // The prompts go to the engine; the settings stay for the output.
+  Result<std::unique_ptr<engine::TokenStream>> submit() {
+    engine::GenerationRequest request = input_.generation;
+    return engine_.submit(std::move(request), &waker_);
+  }
+
+  // False: nothing has come.
+  bool refill() {
+    deltas_.clear();
+    next_delta_ = 0;
+    stream_->drain(deltas_);
+    return !deltas_.empty();
+  }
+
+  void take(engine::Delta& delta, ResponseWriter& writer) {
+    if (delta.finish == FinishReason::kAbort || delta.finish == FinishReason::kError) {
+      return fail(delta.finish, writer);
+    }
+    if (!input_.stream) {
+      output_->gather(delta);
+      if (output_->all_finished()) {
+        writer.respond({.status = 200,
+                        .body = proto::completion_body(head_, output_->whole(), output_->usage())});
+      }
+      return;
+    }
+    const proto::Choice choice = output_->take(delta);
+    const proto::ChunkUsage mode = input_.continuous_usage ? proto::ChunkUsage::kGiven
+                                   : input_.include_usage  ? proto::ChunkUsage::kNull
+                                                           : proto::ChunkUsage::kOmit;
+    writer.event(proto::completion_chunk(head_, {&choice, 1}, mode, output_->usage()));
+    if (output_->all_finished()) finish_stream(writer);
+  }
+
+  void finish_stream(ResponseWriter& writer) {
+    if (input_.include_usage) {
+      writer.event(proto::completion_chunk(head_, {}, proto::ChunkUsage::kGiven, output_->usage()));
+    }
+    writer.end_stream();
+  }
+
+  // One choice failed: the whole answer has. What still runs is aborted.
+  void fail(FinishReason reason, ResponseWriter& writer) {
+    stream_.reset();
+    Error error{ErrorCode::kInternal, "The model gave no valid result for this request."};
+    if (service_.phase() == Service::Phase::kFailed || !engine_.status().alive) {
+      error = {ErrorCode::kInternal, "The engine has failed."};
+    }
+    if (reason == FinishReason::kAbort) {
+      error = service_.aborting()
+                  ? Error{ErrorCode::kUnavailable, "The server is shutting down."}
+                  : Error{ErrorCode::kUnavailable,
+                          "The request took longer than its deadline and was ended."};
+    }
+    if (!input_.stream) return writer.respond(service_.error_response(error));
+    writer.event(proto::error_body(error));
+    writer.end_stream();
+  }
+
+  Service& service_;
+  engine::Engine& engine_;
+  engine::StreamListener& waker_;
+  bool preparing_ = false;
+  OffThread<Prepared> preparation_;
+  CompletionInput input_;
+  proto::ResponseHead head_;
+  std::optional<CompletionOutput> output_;
+  std::unique_ptr<engine::TokenStream> stream_;
+  std::vector<engine::Delta> deltas_;  // drained, not yet written
+  std::size_t next_delta_ = 0;
+};
+
+}  // namespace
+
+std::unique_ptr<Job> handle_completions(Exchange exchange) {
+  Service& service = exchange.service;
+  if (service.engine() == nullptr) {
+    exchange.writer.respond(service.error_response(loading_error()));
+    return nullptr;
+  }
+  auto job = std::make_unique<CompletionJob>(exchange);
+  if (exchange.request.body.size() <= service.options().inline_body_bytes) {
+    const std::string body = std::move(exchange.request.body);
+    job->begin(read_completion(service, *service.engine(), body, service.draw()), exchange.writer);
+  } else if (!job->prepare_elsewhere(std::move(exchange.request))) {
+    exchange.writer.respond(
+        service.error_response({ErrorCode::kOverloaded, "The server is busy; retry later."}));
+  }
+  return job;
+}
+
+}  // namespace quire::server

@@ -1,0 +1,37 @@
+#pragma once
+// The handlers, one per route of router.cpp. Each answers through exchange.writer or returns the
+// Job that will. On the connection's I/O thread; the body was read and is valid HTTP.
+
+#include <memory>
+
+#include "server/router.h"
+
+namespace quire::server {
+
+// health.cpp
+std::unique_ptr<Job> handle_health(Exchange exchange);
+std::unique_ptr<Job> handle_livez(Exchange exchange);
+std::unique_ptr<Job> handle_version(Exchange exchange);
+// openapi.cpp
+std::unique_ptr<Job> handle_openapi(Exchange exchange);
+// models.cpp
+std::unique_ptr<Job> handle_models(Exchange exchange);
+std::unique_ptr<Job> handle_model(Exchange exchange);
+// completions.cpp
+std::unique_ptr<Job> handle_completions(Exchange exchange);
+// tokenize.cpp
+std::unique_ptr<Job> handle_tokenize(Exchange exchange);
+std::unique_ptr<Job> handle_detokenize(Exchange exchange);
+
+// The answer while the engine is not there.
+[[nodiscard]] inline Error loading_error() {
+  return {ErrorCode::kUnavailable, "The model is still being loaded."};
+}
+// A request may name the served model or none.
+[[nodiscard]] inline std::optional<Error> check_model(const Service& service,
+                                                      const std::optional<std::string>& model) {
+  if (!model || *model == service.options().model_name) return std::nullopt;
+  return Error{ErrorCode::kNotFound, "This model is not served here; see /v1/models.", "model"};
+}
+
+}  // namespace quire::server

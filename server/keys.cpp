@@ -1,0 +1,139 @@
+#include "server/keys.h"
+
+#include <openssl/crypto.h>
+#include <openssl/sha.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <fstream>
+#include <sstream>
+
+#include "server/http.h"
+
+namespace quire::server {
+namespace {
+
+constexpr std::size_t kMaxKeyFile = 1 << 20;  // bytes
+constexpr std::size_t kMaxKeys = 1024;        // every request is compared with all of them
+
+bool from_hex(std::string_view hex, std::array<unsigned char, 32>& out) {
+  std::string percent;
+  if (hex.size() != 64) return false;
+  for (std::size_t i = 0; i < 64; i += 2) percent.append("%").append(hex.substr(i, 2));
+  std::string bytes;
+  if (!percent_decode(percent, bytes)) return false;
+  std::copy(bytes.begin(), bytes.end(), out.begin());
+  return true;
+}
+
+}  // namespace
+
+std::string sha256_hex(std::string_view text) {
+  std::array<unsigned char, 32> digest{};
+  SHA256(reinterpret_cast<const unsigned char*>(text.data()), text.size(), digest.data());
+  constexpr std::string_view kHex = "0123456789abcdef";
+  std::string hex;
+  for (const unsigned char byte : digest) {
+    hex += kHex[byte >> 4];
+    hex += kHex[byte & 15];
+  }
+  return hex;
+}
+
+Result<std::size_t> Keys::load(const std::filesystem::path& file) {
+  struct stat info {};
+  if (stat(file.c_str(), &info) != 0) {
+    return Error{ErrorCode::kInvalidRequest, "cannot be read", file.string()};
+  }
+  if ((info.st_mode & 077) != 0) {
+    return Error{ErrorCode::kInvalidRequest, "others than its owner may read it (chmod 600)",
+                 file.string()};
+  }
+  std::ifstream in(file, std::ios::binary);
+  std::ostringstream text;
+  if (!in || info.st_size > static_cast<off_t>(kMaxKeyFile) || !(text << in.rdbuf())) {
+    return Error{ErrorCode::kInvalidRequest, "cannot be read, is empty or is larger than 1 MiB",
+                 file.string()};
+  }
+  return parse(text.str(), file.string());
+}
+
+Result<Keys::Entry> Keys::parse_line(std::string_view line) {
+  const Error bad{ErrorCode::kInvalidRequest, "must be name:sha256hex or name:sha256hex:admin"};
+  Entry entry;
+  const std::size_t colon = line.find(':');
+  if (colon == std::string_view::npos || colon == 0) return bad;
+  entry.name = line.substr(0, colon);
+  std::string_view rest = line.substr(colon + 1);
+  if (rest.ends_with(":admin")) {
+    entry.admin = true;
+    rest.remove_suffix(6);
+  }
+  if (!is_request_id(entry.name) || !from_hex(rest, entry.digest)) return bad;
+  return entry;
+}
+
+Result<std::size_t> Keys::parse(std::string_view text, std::string_view file_name) {
+  auto fresh = std::make_shared<Table>();
+  std::size_t number = 0;
+  while (!text.empty()) {
+    const std::size_t end = std::min(text.find('\n'), text.size());
+    std::string_view line = text.substr(0, end);
+    text.remove_prefix(std::min(end + 1, text.size()));
+    if (line.ends_with('\r')) line.remove_suffix(1);
+    ++number;
+    if (line.empty() || line.front() == '#') continue;
+    Result<Entry> entry = parse_line(line);
+    const std::string where = std::string(file_name) + " line " + std::to_string(number);
+    if (!entry) return Error{entry.error().code, entry.error().message, where};
+    if (fresh->size() == kMaxKeys) {
+      return Error{ErrorCode::kInvalidRequest, "is one key more than 1024", where};
+    }
+    fresh->push_back(std::move(*entry));
+  }
+  if (fresh->empty()) {
+    return Error{ErrorCode::kInvalidRequest, "holds no key", std::string(file_name)};
+  }
+  const std::size_t count = fresh->size();
+  const std::lock_guard lock(mutex_);
+  table_ = std::move(fresh);
+  return count;
+}
+
+std::shared_ptr<const Keys::Table> Keys::table() const {
+  const std::lock_guard lock(mutex_);
+  return table_;
+}
+
+bool Keys::configured() const { return table() != nullptr; }
+
+KeyKind Keys::check(std::string_view presented) const {
+  const std::shared_ptr<const Table> keys = table();
+  if (keys == nullptr) return KeyKind::kAdmin;
+  Digest digest{};
+  SHA256(reinterpret_cast<const unsigned char*>(presented.data()), presented.size(), digest.data());
+  unsigned found = 0;
+  unsigned admin = 0;
+  for (const Entry& entry : *keys) {
+    const bool differs = CRYPTO_memcmp(entry.digest.data(), digest.data(), digest.size()) != 0;
+    const unsigned same = differs ? 0u : 1u;
+    found |= same;
+    admin |= same & (entry.admin ? 1u : 0u);
+  }
+  if (admin != 0) return KeyKind::kAdmin;
+  return found != 0 ? KeyKind::kUser : KeyKind::kNone;
+}
+
+std::string_view Keys::bearer(std::string_view authorization) {
+  constexpr std::string_view kScheme = "bearer ";
+  if (authorization.size() <= kScheme.size() ||
+      !equals_ignoring_case(authorization.substr(0, kScheme.size()), kScheme)) {
+    return {};
+  }
+  authorization.remove_prefix(kScheme.size());
+  while (authorization.starts_with(' ')) authorization.remove_prefix(1);
+  return authorization;
+}
+
+}  // namespace quire::server

@@ -1,0 +1,57 @@
+#pragma once
+// Keys: the API keys, kept as SHA-256 digests.
+//
+// File: one `name:sha256hex[:admin]` per line; empty lines and lines that begin with '#' are
+// skipped; readable by its owner alone. check() may be called from any thread while reload() swaps
+// the table.
+// 1. check() compares against every key without an early exit, in constant time each.
+
+#include <array>
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "proto/error.h"
+
+namespace quire::server {
+
+enum class KeyKind : std::uint8_t { kNone, kUser, kAdmin };
+
+class Keys final {
+ public:
+  // No keys configured: everything is open.
+  Keys() = default;
+
+  // Replaces all keys, or none and says why (naming file and line).
+  [[nodiscard]] Result<std::size_t> load(const std::filesystem::path& file);
+  // The same from text already read (tests).
+  [[nodiscard]] Result<std::size_t> parse(std::string_view text, std::string_view file_name);
+
+  [[nodiscard]] bool configured() const;
+  [[nodiscard]] KeyKind check(std::string_view presented) const;
+  // Of an Authorization field: the key behind `Bearer `, or empty.
+  [[nodiscard]] static std::string_view bearer(std::string_view authorization);
+
+ private:
+  using Digest = std::array<unsigned char, 32>;
+  struct Entry {
+    std::string name;
+    Digest digest{};
+    bool admin = false;
+  };
+  using Table = std::vector<Entry>;
+  [[nodiscard]] std::shared_ptr<const Table> table() const;
+  static Result<Entry> parse_line(std::string_view line);
+
+  mutable std::mutex mutex_;
+  std::shared_ptr<const Table> table_;
+};
+
+// Lower-case hex of the SHA-256 of `text`: what a key file holds.
+[[nodiscard]] std::string sha256_hex(std::string_view text);
+
+}  // namespace quire::server

@@ -1,0 +1,49 @@
+#pragma once
+// HttpServer: the listening socket, the I/O threads and their connections.
+//
+// Made, started and stopped by one thread; the service outlives it. It answers from start() on,
+// also while the model is still being loaded.
+// 1. At most max_connections are served; beyond, a connection gets one 503; far beyond, it is
+// closed.
+// 2. Running out of file descriptors never makes it spin: it sheds one connection and waits.
+// 3. stop() ends every connection, whatever its state, and joins the threads.
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "server/service.h"
+
+namespace quire::server {
+
+struct ListenerOptions {
+  std::string host = "127.0.0.1";  // an address, or localhost
+  std::uint16_t port = 8000;       // 0: any free one
+  int io_threads = 1;
+  int max_connections = 10000;  // cut to what the limit on open files allows
+  int backlog = 4096;
+};
+
+class HttpServer final {
+ public:
+  // Binds and listens. Throws StartupError naming host and port.
+  HttpServer(const ListenerOptions& options, Service& service);
+  ~HttpServer();  // stop()
+  HttpServer(const HttpServer&) = delete;
+  HttpServer& operator=(const HttpServer&) = delete;
+
+  void start();
+  void stop();
+  [[nodiscard]] std::uint16_t port() const;
+  [[nodiscard]] int max_connections() const;
+  [[nodiscard]] int num_connections() const;
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+// Raises the soft limit on open files to the hard one; returns it.
+std::int64_t raise_file_limit();
+
+}  // namespace quire::server
