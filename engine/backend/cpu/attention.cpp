@@ -184,58 +184,76 @@ Seen seen_by(std::int64_t position, std::int32_t window) {
   return {begin, position + 1};
 }
 
-// Points the tile at the pages of the positions [begin, end), all inside one softmax tile. Subtiles
-// outside may have no page: they are pointed at one that has, computed and masked.
-void point_at_pages(AttentionTile& tile, const KvLayer& kv, const BlockId* blocks,
-                    std::int32_t kv_head, std::int64_t begin, std::int64_t end) {
-  const std::int64_t tile_begin = begin / kKeyTile * kKeyTile;
-  for (int i = 0; i < kSubtiles; ++i) {
-    const std::int64_t position =
-        std::clamp(tile_begin + i * kSubtile, begin / kSubtile * kSubtile, end - 1);
+// The pages of one sequence under one KV head.
+struct HeadPages {
+  const KvLayer& kv;
+  const BlockId* blocks;
+  std::int32_t kv_head;
+
+  // K of the subtile that holds `position`.
+  [[nodiscard]] const std::byte* keys(std::int64_t position) const {
     const auto block = static_cast<std::int64_t>(blocks[position / kv.block_size]);
-    tile.k[i] = kv.pool + block * kv.page_bytes + kv.layer_offset +
-                subtile_offset(kv, kv_head, position % kv.block_size);
-    tile.v[i] = tile.k[i] + kv.part_bytes;
+    return kv.pool + block * kv.page_bytes + kv.layer_offset +
+           subtile_offset(kv, kv_head, position % kv.block_size);
   }
-}
+  // Points a tile at the pages of the positions [begin, end), all inside one softmax tile. Subtiles
+  // outside may have no page: they are pointed at one that has, computed and masked. The tile after
+  // it reaches to `last` at most.
+  void point(AttentionTile& tile, std::int64_t begin, std::int64_t end, std::int64_t last) const {
+    const std::int64_t tile_begin = begin / kKeyTile * kKeyTile;
+    for (int i = 0; i < kSubtiles; ++i) {
+      const std::int64_t position = tile_begin + i * kSubtile;
+      tile.k[i] = keys(std::clamp(position, begin, end - 1));
+      tile.v[i] = tile.k[i] + kv.part_bytes;
+      tile.next_k[i] = keys(std::min(std::max(position + kKeyTile, begin), last));
+    }
+  }
+};
 
 }  // namespace
+
+// Notes which keys of the tile at `tile_begin` each row sees, and returns the tokens that see any:
+// tokens are in the order of their positions, so those are neighbours.
+Attention::Run Attention::mark_seen(const Call& call, const Item& item, std::int64_t tile_begin,
+                                    Scratch& state) const {
+  const int heads = item.head_end - item.head_begin;
+  Run seeing{.first = kMaxAttentionRows, .last = 0};
+  for (std::int64_t t = item.token_begin; t < item.token_end; ++t) {
+    const Seen seen =
+        seen_by(call.batch.positions[static_cast<std::size_t>(t)], call.params.window);
+    const auto begin = std::clamp<std::int64_t>(seen.begin - tile_begin, 0, kKeyTile);
+    const auto end = std::clamp<std::int64_t>(seen.end - tile_begin, 0, kKeyTile);
+    const auto token = static_cast<int>(t - item.token_begin);
+    for (int row = token * heads; row < (token + 1) * heads; ++row) {
+      state.begin[row] = static_cast<std::int32_t>(begin);
+      state.end[row] = static_cast<std::int32_t>(end);
+    }
+    if (begin >= end) continue;
+    seeing.first = std::min(seeing.first, token);
+    seeing.last = token + 1;
+  }
+  return seeing;
+}
 
 void Attention::run_item(const Call& call, const Item& item, int worker) const {
   Scratch& state = scratch(worker);
   state.load(call, item);
   const BatchInput& batch = call.batch;
-  const std::int32_t window = call.params.window;
+  const HeadPages pages{
+      .kv = call.kv,
+      .blocks = batch.block_ids.data() + batch.block_start[static_cast<std::size_t>(item.row)],
+      .kv_head = item.kv_head};
   const int heads = item.head_end - item.head_begin;
-  const auto first_token = static_cast<std::size_t>(item.token_begin);
-  const auto tokens = static_cast<int>(item.token_end - item.token_begin);
-  const BlockId* blocks =
-      batch.block_ids.data() + batch.block_start[static_cast<std::size_t>(item.row)];
-  const AttentionKernel kernel = kernels_.attention[static_cast<int>(call.kv.dtype)];
+  const std::int64_t first_position = batch.positions[static_cast<std::size_t>(item.token_begin)];
+  const std::int64_t last_position = batch.positions[static_cast<std::size_t>(item.token_end - 1)];
 
-  // Rows are in the order of their positions, so those that see a given tile are neighbours.
-  const std::int64_t begin = seen_by(batch.positions[first_token], window).begin;
-  const std::int64_t end = batch.positions[static_cast<std::size_t>(item.token_end - 1)] + 1;
-  for (std::int64_t tile_begin = begin / kKeyTile * kKeyTile; tile_begin < end;
+  const std::int64_t begin = seen_by(first_position, call.params.window).begin;
+  for (std::int64_t tile_begin = begin / kKeyTile * kKeyTile; tile_begin <= last_position;
        tile_begin += kKeyTile) {
-    int first = tokens;  // tokens [first, last) see some key of this tile
-    int last = 0;
-    for (int t = 0; t < tokens; ++t) {
-      const Seen seen = seen_by(batch.positions[first_token + static_cast<std::size_t>(t)], window);
-      const auto from = std::clamp<std::int64_t>(seen.begin - tile_begin, 0, kKeyTile);
-      const auto to = std::clamp<std::int64_t>(seen.end - tile_begin, 0, kKeyTile);
-      for (int row = t * heads; row < (t + 1) * heads; ++row) {
-        state.begin[row] = static_cast<std::int32_t>(from);
-        state.end[row] = static_cast<std::int32_t>(to);
-      }
-      if (from < to) {
-        first = std::min(first, t);
-        last = t + 1;
-      }
-    }
-    if (first >= last) continue;
-    const int row = first * heads;
-    AttentionTile tile{.rows = (last - first) * heads,
+    const Run seeing = mark_seen(call, item, tile_begin, state);
+    if (seeing.first >= seeing.last) continue;
+    const int row = seeing.first * heads;
+    AttentionTile tile{.rows = (seeing.last - seeing.first) * heads,
                        .head_dim = call.kv.head_dim,
                        .row_stride = call.row_stride,
                        .q = state.q + row * call.row_stride,
@@ -247,10 +265,9 @@ void Attention::run_item(const Call& call, const Item& item, int worker) const {
                        .begin = state.begin + row,
                        .end = state.end + row,
                        .all_begin = state.begin[row],
-                       .all_end = state.end[last * heads - 1]};
-    point_at_pages(tile, call.kv, blocks, item.kv_head, tile_begin + tile.all_begin,
-                   tile_begin + tile.all_end);
-    kernel(tile);
+                       .all_end = state.end[seeing.last * heads - 1]};
+    pages.point(tile, tile_begin + tile.all_begin, tile_begin + tile.all_end, last_position);
+    kernels_.attention[static_cast<int>(call.kv.dtype)](tile);
   }
   state.store(call, item);
 }

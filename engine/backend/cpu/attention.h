@@ -29,9 +29,15 @@ class Attention final {
   struct Call;
   struct Item;
   struct Scratch;
+  struct Run {  // tokens [first, last) of an item
+    int first = 0;
+    int last = 0;
+  };
 
   [[nodiscard]] std::int64_t cut(Call& call);
   [[nodiscard]] Item item_at(const Call& call, std::int64_t index) const;
+  [[nodiscard]] Run mark_seen(const Call& call, const Item& item, std::int64_t tile_begin,
+                              Scratch& state) const;
   void run_item(const Call& call, const Item& item, int worker) const;
   [[nodiscard]] Scratch& scratch(int worker) const;
 

@@ -68,8 +68,9 @@ struct AttentionTile {
   const std::int32_t* end = nullptr;
   std::int32_t all_begin = 0;  // the union over the rows: only these keys' values are read
   std::int32_t all_end = 0;
-  const std::byte* k[kSubtiles] = {};  // [head_dim][kSubtile] each
-  const std::byte* v[kSubtiles] = {};  // [kSubtile][head_dim] each
+  const std::byte* k[kSubtiles] = {};       // [head_dim][kSubtile] each
+  const std::byte* v[kSubtiles] = {};       // [kSubtile][head_dim] each
+  const std::byte* next_k[kSubtiles] = {};  // of the tile that comes next: asked for ahead
 };
 using AttentionKernel = void (*)(const AttentionTile& tile);
 
