@@ -43,18 +43,15 @@ void write_stop_reason(JsonWriter& out, const StopReason& reason) {
 }
 
 // An object from spelling to logprob. Two tokens may share a spelling and an object's keys are
-// distinct: the better one stays. The token itself is always among them.
+// distinct: the better one, which comes first, stays. The token itself is always among them.
 void write_top(JsonWriter& out, const LogprobEntry& entry) {
+  using Alternative = std::pair<std::string, float>;
   out.begin_object();
   bool has_own = false;
-  for (std::size_t i = 0; i < entry.top.size(); ++i) {
-    const auto& [text, logprob] = entry.top[i];
-    const auto same = [&text](const auto& earlier) { return earlier.first == text; };
-    if (std::any_of(entry.top.begin(), entry.top.begin() + static_cast<std::ptrdiff_t>(i), same)) {
-      continue;
-    }
-    has_own = has_own || text == entry.text;
-    out.key(text).number(logprob);
+  for (auto it = entry.top.begin(); it != entry.top.end(); ++it) {
+    if (std::ranges::find(entry.top.begin(), it, it->first, &Alternative::first) != it) continue;
+    has_own = has_own || it->first == entry.text;
+    out.key(it->first).number(it->second);
   }
   if (!has_own) out.key(entry.text).number(*entry.logprob);
   out.end_object();
