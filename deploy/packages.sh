@@ -12,6 +12,7 @@ quire_build_packages=(
   libspdlog-dev
   nlohmann-json3-dev
   libcli11-dev
+  libssl-dev
   libutf8proc-dev
 )
 

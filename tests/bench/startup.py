@@ -2,7 +2,7 @@
 
 usage: python3 -m tests.bench.startup [--runs 20] [flags of quire serve]
 
-Prints each run's milliseconds and the median. The binary is $QUIRE_BINARY (default: build/release).
+Prints each run's milliseconds and the median. The binary is $TEST_BINARY (default: build/release).
 """
 
 import argparse

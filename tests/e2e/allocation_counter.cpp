@@ -62,11 +62,14 @@ void start_counting(const char* thread_name) {
 
 std::int64_t stop_counting() {
   counting = false;
+  return count;
+}
+
+void print_traces() {
   for (int i = 0; i < kTraces && i < count.load(); ++i) {
     std::fprintf(stderr, "allocation %d:\n", i + 1);
     backtrace_symbols_fd(traces[i], trace_lengths[i], STDERR_FILENO);
   }
-  return count;
 }
 
 }  // namespace quire::e2e

@@ -10,7 +10,8 @@ namespace quire::e2e {
 
 // From now on counts what the threads of this name allocate (at most 15 bytes, as pthreads has it).
 void start_counting(const char* thread_name);
-// Prints where the first allocations came from, to stderr.
 [[nodiscard]] std::int64_t stop_counting();
+// Where the first allocations since start_counting() came from, to stderr.
+void print_traces();
 
 }  // namespace quire::e2e

@@ -3,7 +3,7 @@
     with Daemon("--max-num-seqs", "4") as daemon:
         daemon.client().completions.create(...)
 
-The binary is $QUIRE_BINARY, the model $QUIRE_MODEL; tests/e2e/CMakeLists.txt sets both. The daemon's
+The binary is $TEST_BINARY, the model $TEST_MODEL; tests/e2e/CMakeLists.txt sets both. The daemon's
 log goes to a file, which is printed when it ends in a way that the test did not ask for.
 """
 
@@ -25,11 +25,11 @@ START_SECONDS = 120
 
 
 def binary() -> str:
-    return os.environ.get("QUIRE_BINARY") or str(REPOSITORY / "build/release/server/quire")
+    return os.environ.get("TEST_BINARY") or str(REPOSITORY / "build/release/server/quire")
 
 
 def model_folder() -> str:
-    return os.environ.get("QUIRE_MODEL") or str(REPOSITORY / "deploy/model")
+    return os.environ.get("TEST_MODEL") or str(REPOSITORY / "deploy/model")
 
 
 def free_port() -> int:
@@ -43,7 +43,9 @@ class Daemon:
         self.port = free_port()
         self.flags = flags
         self.model = model or model_folder()
-        self.environment = {**os.environ, **(environment or {})}
+        # A setting left in the environment of whoever runs the tests would change the daemon.
+        inherited = {k: v for k, v in os.environ.items() if not k.startswith("QUIRE_")}
+        self.environment = {**inherited, **(environment or {})}
         self.log = tempfile.NamedTemporaryFile(prefix="quire-", suffix=".log", delete=False)
         self.process = None
 

@@ -24,7 +24,7 @@ namespace quire::e2e {
 namespace {
 
 constexpr const char* kEngineThread = "quire-engine";
-constexpr int kClients = 24;
+constexpr int kClients = 12;
 constexpr std::int64_t kWarmUpSteps = 1000;
 
 // Keeps requests coming until told to stop; leaves one in four before its end.
@@ -59,7 +59,7 @@ engine::EngineOptions options_for(const char* folder, const MixShape& shape) {
   const engine::ModelInfo& info = probe->info();
   const std::int64_t blocks = (shape.longest_prompt + shape.longest_output) / info.block_size + 4;
   options.kv_cache_memory = info.kv_bytes / info.num_blocks * blocks;
-  options.scheduler.max_num_batched_tokens = 64;
+  options.scheduler.max_num_batched_tokens = 16;  // many small steps
   return options;
 }
 
@@ -76,11 +76,12 @@ bool report(std::int64_t steps, const engine::EngineStatus& before,
     std::printf("nothing is shown without arrivals, aborts and preemptions\n");
     return false;
   }
+  print_traces();
   return allocations == 0;
 }
 
 bool run(const char* folder, std::int64_t steps) {
-  const MixShape shape{.count = 100, .seed = 3, .longest_prompt = 120, .longest_output = 60};
+  const MixShape shape{.count = 100, .seed = 3, .longest_prompt = 60, .longest_output = 60};
   const engine::EngineOptions options = options_for(folder, shape);
   const auto engine = engine::load_engine(options, {});
   const auto requests = make_request_mix(shape, engine->tokenizer(), engine->info().vocab_size);

@@ -73,8 +73,8 @@ def make_completion() -> None:
         "tokens": '{"tokens":[1,2,3]}', "detokenize-bad": '{"tokens":[-1]}',
     }
     for name, text in seeds.items():
-        write("completion", name, text.encode())
-    write("completion", "utf8", b'{"prompt":"\xff\xc0\x80\xed\xa0\x80\xf4\x90\x80\x80"}')
+        write("completion_request", name, text.encode())
+    write("completion_request", "utf8", b'{"prompt":"\xff\xc0\x80\xed\xa0\x80\xf4\x90\x80\x80"}')
 
 
 def make_safetensors() -> None:

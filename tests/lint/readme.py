@@ -21,7 +21,7 @@ def check_line(line: str, presets: set[str], server_code: str) -> list[str]:
             problems.append(f"no preset {preset}")
     if re.search(r"\bquire (?:serve|plan|bench|health)\b|quickstart\.sh", line):
         for flag in re.findall(r"\s--([a-z][a-z-]+)", line):
-            if f"--{flag}" not in server_code:
+            if f'"{flag}"' not in server_code and f"--{flag}" not in server_code:
                 problems.append(f"no flag --{flag} in server/")
     return problems
 
