@@ -21,7 +21,7 @@ struct Core {
                            .head_dim = 8,
                            .block_size = scenario.block_size}}}),
         scheduler(scenario.scheduler, cache),
-        model(scenario.num_blocks, scenario.block_size, scenario.model_fault_period) {
+        model(scenario) {
     scheduler.reserve(plan, events);
   }
 

@@ -7,10 +7,11 @@ using scheduler::StepPlan;
 using scheduler::StepRow;
 using scheduler::StepSample;
 
-FakeModel::FakeModel(std::int32_t num_blocks, std::int32_t block_size, std::int32_t fault_period)
-    : block_size_(block_size),
-      fault_period_(fault_period),
-      memory_(static_cast<std::size_t>(num_blocks) * static_cast<std::size_t>(block_size)) {}
+FakeModel::FakeModel(const Scenario& scenario)
+    : block_size_(scenario.block_size),
+      fault_period_(scenario.model_fault_period),
+      put_off_(scenario.put_off),
+      memory_(static_cast<std::size_t>(scenario.pool_tokens())) {}
 
 // All rows write before any sample reads: a block that two rows share cannot stay unseen.
 void FakeModel::execute(const StepPlan& plan, StepOutput& output) {
@@ -41,7 +42,18 @@ std::uint64_t FakeModel::state_before(const StepPlan& plan, const StepRow& row,
   return state;
 }
 
+bool FakeModel::puts_off(const StepPlan& plan, const StepSample& sample) const {
+  if (sample.target != kNoToken) return false;
+  const std::uint64_t draw = mix((static_cast<std::uint64_t>(plan.step_id) << 16) +
+                                 static_cast<std::uint64_t>(sample.row) + 1);
+  return draw % 1000 < static_cast<std::uint64_t>(put_off_);
+}
+
 void FakeModel::answer_sample(const StepPlan& plan, const StepSample& sample, StepOutput& output) {
+  if (puts_off(plan, sample)) {
+    output.samples.push_back({});
+    return;
+  }
   const StepRow& row = plan.rows.at(sample.row);
   const std::int32_t context = row.first_position + sample.offset + 1;
   std::uint64_t history = 0;

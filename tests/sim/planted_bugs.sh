@@ -33,8 +33,10 @@ while IFS='|' read -r name file change; do
   if cmp -s "$work/$file" "$work/kept"; then echo "DOES NOT APPLY: $name"; continue; fi
   for unit in $(units_of "$file"); do compile "$unit" || exit 2; done
   link_sim
-  if timeout 60 "$work/sim" --seeds "$seeds" > /dev/null 2> "$work/said"; then
-    echo "NOT FOUND: $name"
+  timeout 600 "$work/sim" --seeds "$seeds" > /dev/null 2> "$work/said"
+  status=$?
+  if [ "$status" != 1 ]; then
+    echo "NOT FOUND (exit status $status): $name"
   else
     found=$((found + 1))
     seed=$(sed -n 's/.*--first \([0-9]*\).*/\1/p' "$work/said")

@@ -64,6 +64,7 @@ Scenario draw_scenario(Random& random) {
       random.one_of({1, 2, 3, random.between(1, 8), random.between(4, 24), random.between(1, 64)});
   scenario.scheduler = draw_options(scenario.pool_tokens(), random);
   scenario.model_fault_period = random.one_of({0, 0, 0, 50, 500});
+  scenario.put_off = random.one_of({0, 0, 20, 200});
   scenario.odds = draw_odds(random);
   scenario.ending = random.chance(60)   ? Ending::kFailAll
                     : random.chance(60) ? Ending::kDestroy

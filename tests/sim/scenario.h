@@ -42,6 +42,8 @@ struct Scenario {
   std::int32_t block_size = 1;
   // One sample in so many has logits that are not finite; 0: none.
   std::int32_t model_fault_period = 0;
+  // Per mille of choices that the model puts off to a later step (as a masked row will).
+  std::int32_t put_off = 0;
   Odds odds;
   Ending ending = Ending::kDrain;
 

@@ -205,6 +205,7 @@ void Simulation::end() {
 
 // The faults have stopped and time stands still: all come to their own end, and soon.
 void Simulation::drain() {
+  core_.model.stop_putting_off();
   for (const SequenceId id : ledger_.in_flight()) {
     core_.scheduler.set_paused(id, false, now_);
     ledger_.set_paused(id, false, now_);
