@@ -1,7 +1,5 @@
 #include "engine/models/config_reader.h"
 
-#include <cmath>
-#include <limits>
 #include <nlohmann/json.hpp>
 
 #include "proto/error.h"
@@ -17,9 +15,11 @@ std::string range_text(double min, double max) {
   return low.dump() + " to " + high.dump();
 }
 
-bool is_id_below(const json& value, std::int32_t vocab_size) {
-  return value.is_number_unsigned() &&
-         value.get<std::uint64_t>() < static_cast<std::uint64_t>(vocab_size);
+// A whole number of at least 0 (no field of a model is negative); nothing for anything else.
+std::optional<std::uint64_t> whole_number(const json& value) {
+  if (value.is_number_unsigned()) return value.get<std::uint64_t>();
+  if (!value.is_number_integer() || value.get<std::int64_t>() < 0) return std::nullopt;
+  return static_cast<std::uint64_t>(value.get<std::int64_t>());
 }
 
 }  // namespace
@@ -42,15 +42,12 @@ const json& ConfigReader::at(std::string_view key) const {
 bool ConfigReader::has(std::string_view key) const { return find(key) != nullptr; }
 
 std::int32_t ConfigReader::integer(std::string_view key, std::int64_t min, std::int64_t max) const {
-  const json& value = at(key);
-  // Negative numbers are refused everywhere: no field of a model has one.
-  const bool in_range = value.is_number_unsigned() &&
-                        value.get<std::uint64_t>() >= static_cast<std::uint64_t>(min) &&
-                        value.get<std::uint64_t>() <= static_cast<std::uint64_t>(max);
-  if (!in_range) {
+  const std::optional<std::uint64_t> value = whole_number(at(key));
+  if (!value || *value < static_cast<std::uint64_t>(min) ||
+      *value > static_cast<std::uint64_t>(max)) {
     refuse(key, "must be an integer from " + std::to_string(min) + " to " + std::to_string(max));
   }
-  return static_cast<std::int32_t>(value.get<std::uint64_t>());
+  return static_cast<std::int32_t>(*value);
 }
 
 std::int32_t ConfigReader::integer_or(std::string_view key, std::int64_t min, std::int64_t max,
@@ -101,11 +98,12 @@ std::optional<std::vector<TokenId>> ConfigReader::token_ids(std::string_view key
   const json list = value->is_array() ? *value : json::array({*value});
   std::vector<TokenId> ids;
   for (const json& id : list) {
-    if (!is_id_below(id, vocab_size) || ids.size() == kMaxIds) {
+    const std::optional<std::uint64_t> number = whole_number(id);
+    if (!number || *number >= static_cast<std::uint64_t>(vocab_size) || ids.size() == kMaxIds) {
       refuse(key, "must be a token id below vocab_size (" + std::to_string(vocab_size) +
                       "), or a list of at most 256 of them");
     }
-    ids.push_back(id.get<TokenId>());
+    ids.push_back(static_cast<TokenId>(*number));
   }
   return ids;
 }

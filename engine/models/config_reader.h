@@ -23,6 +23,7 @@ class ConfigReader final {
 
   [[nodiscard]] bool has(std::string_view key) const;
 
+  // 0 <= min <= value <= max < 2^31.
   [[nodiscard]] std::int32_t integer(std::string_view key, std::int64_t min,
                                      std::int64_t max) const;
   [[nodiscard]] std::int32_t integer_or(std::string_view key, std::int64_t min, std::int64_t max,
