@@ -167,7 +167,34 @@ def make_tokenizer() -> None:
     write("tokenizer", "not-json", b'{"model":')
 
 
+def make_model_config() -> None:
+    llama = {"architectures": ["LlamaForCausalLM"], "hidden_size": 64, "intermediate_size": 128,
+             "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2,
+             "head_dim": 16, "vocab_size": 300, "max_position_embeddings": 128,
+             "rms_norm_eps": 1e-5, "rope_theta": 10000.0, "tie_word_embeddings": False,
+             "eos_token_id": [1, 2], "torch_dtype": "float32", "hidden_act": "silu"}
+    gpt2 = {"architectures": ["GPT2LMHeadModel"], "n_layer": 2, "n_embd": 64, "n_head": 4,
+            "n_positions": 128, "vocab_size": 300, "layer_norm_epsilon": 1e-5,
+            "activation_function": "gelu_new", "eos_token_id": 0}
+    scaling = {"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0,
+               "high_freq_factor": 4.0, "original_max_position_embeddings": 64}
+    seeds = {
+        "llama": llama, "gpt2": gpt2, "llama3": {**llama, "rope_scaling": scaling},
+        "linear": {**llama, "rope_scaling": {"type": "linear", "factor": 2.0}},
+        "rope-unknown": {**llama, "rope_scaling": {"rope_type": "yarn", "factor": 2.0}},
+        "architecture": {**llama, "architectures": ["Mystery"]}, "none": {},
+        "zero-heads": {**llama, "num_attention_heads": 0},
+        "odd-heads": {**llama, "num_key_value_heads": 3},
+        "huge": {**llama, "hidden_size": 2**62, "num_hidden_layers": 2**62},
+        "negative": {**gpt2, "n_layer": -1}, "fraction": {**gpt2, "n_embd": 64.5},
+        "text": {**gpt2, "n_head": "4"}, "list": {**llama, "vocab_size": [300]},
+    }
+    for name, value in seeds.items():
+        write("model_config", name, json.dumps(value).encode())
+
+
 if __name__ == "__main__":
+    make_model_config()
     make_http()
     make_completion()
     make_safetensors()
