@@ -15,10 +15,13 @@ constexpr std::int64_t kSharedWork = 1 << 15;  // multiply-adds worth waking the
 std::int64_t divide_up(std::int64_t value, std::int64_t by) { return (value + by - 1) / by; }
 
 void check_head_dim(std::int32_t head_dim) {
-  if (head_dim > 0 && head_dim % 8 == 0 && head_dim <= kMaxHeadDim) return;
-  throw StartupError("head_dim " + std::to_string(head_dim) +
-                     ": the CPU backend takes multiples of 8 up to " + std::to_string(kMaxHeadDim));
+  if (head_dim > 0 && head_dim <= kMaxHeadDim) return;
+  throw StartupError("head_dim " + std::to_string(head_dim) + ": the CPU backend takes 1 to " +
+                     std::to_string(kMaxHeadDim));
 }
+
+// Room for the queries (and the outputs) of one item: fewer rows where heads are large.
+constexpr std::int64_t kScratchFloats = kMaxAttentionRows * 256;
 
 }  // namespace
 
@@ -51,8 +54,8 @@ struct Attention::Item {
 
 // The state of one item's queries, (token, head) pairs in that order.
 struct alignas(64) Attention::Scratch {
-  float q[kMaxAttentionRows * kMaxHeadDim];
-  float out[kMaxAttentionRows * kMaxHeadDim];
+  float q[kScratchFloats];
+  float out[kScratchFloats];
   float scores[kMaxAttentionRows * kKeyTile];
   float totals[kMaxAttentionRows * kTotalLanes];
   float maximum[kMaxAttentionRows];
@@ -119,10 +122,12 @@ void Attention::run(TensorView q, const KvLayer& kv, const AttentionParams& para
   CHECK_LE(batch.num_rows(), max_rows_);
   Call call{.q = q, .kv = kv, .params = params, .batch = batch, .out = out};
   call.group = params.num_heads / kv.num_kv_heads;
-  call.heads = std::min(call.group, kMaxAttentionRows);
-  call.head_parts = static_cast<std::int32_t>(divide_up(call.group, call.heads));
-  call.tokens = kMaxAttentionRows / call.heads;
   call.row_stride = divide_up(kv.head_dim, 16) * 16;
+  const auto most_rows = static_cast<std::int32_t>(
+      std::min<std::int64_t>(kMaxAttentionRows, kScratchFloats / call.row_stride));
+  call.heads = std::min(call.group, most_rows);
+  call.head_parts = static_cast<std::int32_t>(divide_up(call.group, call.heads));
+  call.tokens = most_rows / call.heads;
 
   const std::int64_t runs = cut(call);
   std::int64_t work = 0;

@@ -20,8 +20,8 @@ class Attention final {
   Attention(const Kernels& kernels, ThreadPool& pool) : kernels_(kernels), pool_(pool) {}
 
   void reserve(std::int64_t max_rows);
-  // Throws StartupError for a head size that the kernels do not have (a multiple of 8 up to
-  // kMaxHeadDim): a model meets it at its first token, before it is ready.
+  // Throws StartupError for a head size above kMaxHeadDim: a model meets it at its first token,
+  // before it is ready.
   void run(TensorView q, const KvLayer& kv, const AttentionParams& params, const BatchInput& batch,
            TensorView out);
 

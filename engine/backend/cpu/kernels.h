@@ -50,7 +50,7 @@ using LinearKernel = void (*)(const LinearTile& tile);
 inline constexpr int kSubtile = 16;                    // keys whose K lies interleaved in a page
 inline constexpr int kSubtiles = kKeyTile / kSubtile;  // of a softmax tile
 inline constexpr int kMaxAttentionRows = 48;           // (token, head) pairs of one work item
-inline constexpr int kMaxHeadDim = 256;
+inline constexpr int kMaxHeadDim = 1024;
 inline constexpr int kTotalLanes = 16;  // partial sums of a softmax total
 
 // Queries of one KV head against one tile of kKeyTile keys; the state carries from tile to tile.
