@@ -1,5 +1,7 @@
 #include "server/commands/bench.h"
 
+#include <sys/resource.h>
+
 #include <cstdio>
 #include <fstream>
 #include <nlohmann/json.hpp>
@@ -72,6 +74,14 @@ std::vector<std::string> request_bodies(const BenchOptions& options, const std::
   return bodies;
 }
 
+// Each request in flight takes a socket, and many systems begin at 1,024 open files.
+void allow_many_sockets() {
+  rlimit limit{};
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  (void)setrlimit(RLIMIT_NOFILE, &limit);  // where it is refused, the sockets say so
+}
+
 void write_json(const BenchOptions& options, const BenchReport& report, const LoadResult& result) {
   std::ofstream file(options.json_file, std::ios::binary);
   file << report_json(
@@ -83,6 +93,7 @@ void write_json(const BenchOptions& options, const BenchReport& report, const Lo
 }  // namespace
 
 int run_bench(const BenchOptions& options) {
+  allow_many_sockets();
   const std::string model = model_name(options);
   const WordCosts words = WordCosts::measured(
       [&](std::string_view text) { return count_tokens(options, model, text); });
