@@ -145,6 +145,7 @@ int run_serve(const ServeConfig& config) {
     shutdown.fail(why);
   });
   service.set_engine(*engine);
+  if (!engine->status().alive) shutdown.fail("it ended while it started");
   log_info("the model is loaded", {{"model", std::string_view(service.options().model_name)},
                                    {"backend", std::string_view(engine->info().backend)}});
   shutdown.wait(1);
