@@ -222,7 +222,6 @@ void Engine::State::run() {
 
 // Generates one token, so that ready means ready: weights and first pages are in memory.
 void Engine::State::warm_up() {
-  gauges.alive = true;
   auto sequence = std::make_unique<scheduler::Sequence>();
   sequence->id = SequenceId{next_id.fetch_add(1)};
   sequence->arrival_time = Clock::now();
@@ -395,6 +394,7 @@ void Engine::State::publish() {
 
 Engine::Engine(const EngineOptions& options, EngineParts parts)
     : state_(std::make_unique<State>(options, std::move(parts))) {
+  state_->gauges.alive = true;  // before the thread: who asks at once is not told that it failed
   state_->thread = std::thread([state = state_.get()] { state->run(); });
 }
 
