@@ -67,7 +67,8 @@ class Streams(unittest.TestCase):
         # Token by token through a wild sampler: bytes of unfinished characters come often.
         with Daemon() as daemon:
             for seed in range(20):
-                fields = {"prompt": "\U0001f600 caf\u00e9", "max_tokens": 60, "temperature": 5,
+                fields = {"prompt": "\U0001f600 caf\u00e9", "max_tokens": 60, "temperature": 2,
+                          "repetition_penalty": 5,
                           "seed": seed}
                 whole = complete(daemon.port, **fields).json()["choices"][0]["text"]
                 stream = complete_stream(daemon.port, **fields)
@@ -77,7 +78,8 @@ class Streams(unittest.TestCase):
                         choice["text"].encode("utf-8")  # no lone surrogate
 
     def test_a_thousand_clients_twice(self):
-        with Daemon("--max-queue-len", "2048") as daemon:
+        # A small pool, so that its pages, which are touched in the background, are all there soon.
+        with Daemon("--max-queue-len", "2048", "--kv-cache-memory", "64MiB") as daemon:
             memory = []
             for turn in range(3):  # the first warms up: threads, buffers of connections
                 begin = time.monotonic()
