@@ -62,8 +62,8 @@ constexpr Kernels make_table() {
   fill_linear<float, false, 1>(table.linear[0]);
   fill_linear<Float16, false, 1>(table.linear[1]);
   fill_linear<BFloat16, false, 1>(table.linear[2]);
-  fill_linear<Float16, true, 1>(table.linear_keeping[1]);
-  fill_linear<BFloat16, true, 1>(table.linear_keeping[2]);
+  fill_linear<Float16, true, kFewestKept>(table.linear_keeping[1]);
+  fill_linear<BFloat16, true, kFewestKept>(table.linear_keeping[2]);
   table.attention[0] = attend<float>;
   table.attention[1] = attend<Float16>;
   table.attention[2] = attend<BFloat16>;
