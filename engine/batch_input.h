@@ -25,7 +25,9 @@ struct BatchInput {
   std::span<const std::int32_t> block_start;      // [R + 1]
   std::span<const std::int32_t> sample_tokens;    // [S] indices t whose hidden state is wanted
 
-  [[nodiscard]] std::int64_t num_tokens() const { return static_cast<std::int64_t>(token_ids.size()); }
+  [[nodiscard]] std::int64_t num_tokens() const {
+    return static_cast<std::int64_t>(token_ids.size());
+  }
   [[nodiscard]] std::int64_t num_rows() const {
     return static_cast<std::int64_t>(context_lens.size());
   }

@@ -1,10 +1,10 @@
 #pragma once
 // RecomputeExecutor: what serving costs without a KV cache (--no-kv-cache).
 //
-// Wraps the real executor and turns every row that samples into a row that computes its whole context
-// anew, from position 0: the quadratic work that the cache saves. The keys and values it writes are
-// the ones that already stand there (the law), so the answers are the same bits.
-// Engine thread only. For measuring; it serves max_num_seqs = 1.
+// Wraps the real executor and turns every row that samples into a row that computes its whole
+// context anew, from position 0: the quadratic work that the cache saves. The keys and values it
+// writes are the ones that already stand there (the law), so the answers are the same bits. Engine
+// thread only. For measuring; it serves max_num_seqs = 1.
 
 #include "engine/step_executor.h"
 
