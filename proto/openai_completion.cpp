@@ -135,7 +135,7 @@ constexpr Field kFields[] = {
     {"temperature",
      Number{{0.0, 2.0}, [](Request& r, float v) { r.temperature = v < kGreedyBelow ? 0.0f : v; }}},
     {"top_p", Number{{0.0, 1.0, true}, [](Request& r, float v) { r.top_p = v; }}},
-    {"top_k", Integer{-1, limit<&Limits::vocab_size>,
+    {"top_k", Integer{-1, up_to<kInt32Max>,  // beyond the vocabulary: all of it, as in vLLM
                       [](Request& r, std::int64_t v) { r.top_k = narrow(std::max(v, {})); }}},
     {"min_p", Number{{0.0, 1.0}, [](Request& r, float v) { r.min_p = v; }}},
     {"repetition_penalty",

@@ -15,6 +15,9 @@
 namespace quire::server {
 namespace {
 
+// Drawn seeds have 53 bits: clients whose JSON numbers are doubles can send them back.
+constexpr int kSeedShift = 11;
+
 using Prepared = Result<CompletionInput>;
 
 std::string completion_id(std::uint64_t number) {
@@ -35,7 +38,7 @@ class CompletionJob final : public Job {
     const engine::Engine& engine = engine_;
     preparing_ = true;
     return preparation_.start(service_.work(), waker_,
-                              [&service, &engine, kept, seed = service_.draw()] {
+                              [&service, &engine, kept, seed = service_.draw() >> kSeedShift] {
                                 return read_completion(service, engine, kept->body, seed);
                               });
   }
