@@ -160,7 +160,8 @@ std::unique_ptr<Job> handle_completions(Exchange exchange) {
   auto job = std::make_unique<CompletionJob>(exchange);
   if (exchange.request.body.size() <= service.options().inline_body_bytes) {
     const std::string body = std::move(exchange.request.body);
-    job->begin(read_completion(service, *service.engine(), body, service.draw()), exchange.writer);
+    job->begin(read_completion(service, *service.engine(), body, service.draw() >> kSeedShift),
+               exchange.writer);
   } else if (!job->prepare_elsewhere(std::move(exchange.request))) {
     exchange.writer.respond(
         service.error_response({ErrorCode::kOverloaded, "The server is busy; retry later."}));
