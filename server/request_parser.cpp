@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <boost/beast/http/basic_parser.hpp>
+#include <cctype>
 #include <optional>
 #include <string>
 
@@ -97,6 +98,7 @@ class RequestParser::Grammar final : public http::basic_parser<true> {
     std::size_t used = 0;
     if (is_done()) state_ = State::kDone;
     while (state_ != State::kError && state_ != State::kDone && used < bytes.size()) {
+      if (at_chunk_line() && !chunk_line_ready(bytes.substr(used))) break;
       error_code ec;
       const std::size_t n = put({bytes.data() + used, bytes.size() - used}, ec);
       used += n;
@@ -111,6 +113,28 @@ class RequestParser::Grammar final : public http::basic_parser<true> {
       refuse(400, "A chunk's line is too long.");
     }
     return used;
+  }
+
+  [[nodiscard]] bool at_chunk_line() const {
+    return num_transfer_encodings_ > 0 && chunk_left_ == 0 && !is_done();
+  }
+
+  // Whether a chunk's whole size line is there, and behind the last one the end of the body. So the
+  // grammar never sees half of one (its own waiting asserts what a peer can break), and a trailer
+  // is refused by its first byte.
+  bool chunk_line_ready(std::string_view rest) {
+    const std::size_t begin = num_chunks_ == 0 ? 0 : 2;  // behind the data of the chunk before
+    const std::size_t newline = rest.find('\n', begin);
+    if (newline == std::string_view::npos) return false;
+    if (newline == begin || rest[newline - 1] != '\r') {
+      refuse(400, "A chunk's line is malformed.");
+      return false;
+    }
+    const std::size_t digit = std::min(rest.find_first_not_of('0', begin), newline);
+    if (digit == begin || std::isxdigit(static_cast<unsigned char>(rest[digit])) != 0) return true;
+    const std::string_view end = rest.substr(newline + 1, 2);
+    if (!std::string_view("\r\n").starts_with(end)) refuse(400, "Trailer fields are not accepted.");
+    return end == "\r\n";
   }
 
   void refuse(int status, std::string_view message) {
@@ -221,8 +245,10 @@ class RequestParser::Grammar final : public http::basic_parser<true> {
       return refuse(413, "The body has too many chunks.", ec);
     }
     in_trailer_ = size == 0;
+    chunk_left_ = size;
   }
   std::size_t on_chunk_body_impl(std::uint64_t, beast::string_view body, error_code& ec) override {
+    chunk_left_ -= body.size();
     append(view(body), ec);
     return body.size();
   }
@@ -244,6 +270,7 @@ class RequestParser::Grammar final : public http::basic_parser<true> {
   std::size_t num_content_lengths_ = 0;
   std::size_t num_transfer_encodings_ = 0;
   std::size_t num_chunks_ = 0;
+  std::uint64_t chunk_left_ = 0;  // bytes of the chunk at hand
   std::size_t chunk_ext_bytes_ = 0;
   bool in_trailer_ = false;
 };

@@ -22,6 +22,8 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
+// By then the engine's thread runs, or has failed.
+constexpr std::chrono::milliseconds kStartGrace{1000};
 // For the last events of streams that were ended, and for a second signal.
 constexpr std::chrono::milliseconds kFlushTime{1500};
 
@@ -145,9 +147,11 @@ int run_serve(const ServeConfig& config) {
     shutdown.fail(why);
   });
   service.set_engine(*engine);
-  if (!engine->status().alive) shutdown.fail("it ended while it started");
   log_info("the model is loaded", {{"model", std::string_view(service.options().model_name)},
                                    {"backend", std::string_view(engine->info().backend)}});
+  // A failure before the handler was set has told nobody.
+  shutdown.wait(1, Clock::now() + kStartGrace);
+  if (!engine->status().alive) shutdown.fail("it failed in its first steps");
   shutdown.wait(1);
   const int status = take_down(service, *engine, shutdown, config);
   server.stop();
