@@ -62,7 +62,7 @@ bool is_identity(const NormalizerStep& step, std::string_view text) {
 void append_replaced(std::string_view text, std::string_view from, std::string_view to,
                      std::string& out) {
   while (true) {
-    const std::size_t found = text.find(from);
+    const std::size_t found = from.empty() ? std::string_view::npos : text.find(from);
     out.append(text.substr(0, found));
     if (found == std::string_view::npos) return;
     out.append(to);

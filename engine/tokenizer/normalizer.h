@@ -45,7 +45,8 @@ class Normalizer final {
   std::vector<NormalizerStep> steps_;
 };
 
-// All occurrences of `from`, left to right and not overlapping, become `to`. Appends to `out`.
+// All occurrences of `from`, left to right and not overlapping, become `to`; an empty `from` occurs
+// nowhere. Appends to `out`.
 void append_replaced(std::string_view text, std::string_view from, std::string_view to,
                      std::string& out);
 

@@ -64,6 +64,18 @@ TokenId StringIndex::find(std::string_view text) const {
   return slot.record == kEmpty ? kNoToken : records_[slot.record].id;
 }
 
+TokenId StringIndex::find_after(std::string_view text, std::size_t& previous) const {
+  const std::size_t guess = previous + 1;
+  if (guess < size() && entry(guess).text == text) {
+    previous = guess;
+    return records_[guess].id;
+  }
+  const Slot& slot = slots_[locate(text, hash_of(text))];
+  if (slot.record == kEmpty) return kNoToken;
+  previous = slot.record;
+  return records_[slot.record].id;
+}
+
 void StringIndex::grow() {
   std::vector<Slot> old(slots_.size() * 2);
   old.swap(slots_);

@@ -29,6 +29,10 @@ class StringIndex final {
   // The id, or kNoToken.
   [[nodiscard]] TokenId find(std::string_view text) const;
 
+  // The same, but looks first at the entry after `previous`, which becomes the one found: saves the
+  // cache misses of a lookup where strings come in the order of the entries.
+  [[nodiscard]] TokenId find_after(std::string_view text, std::size_t& previous) const;
+
   [[nodiscard]] std::size_t size() const { return records_.size(); }
   // Valid until the next add().
   [[nodiscard]] Entry entry(std::size_t index) const;

@@ -37,12 +37,13 @@ BpeOptions read_model_options(const JsonField& model, const StringIndex& vocab) 
 MergeTable build_merges(const MergeList& list, const StringIndex& vocab, JsonErrors& errors) {
   MergeTable merges(list.size());
   std::string joined;
+  std::size_t previous = 0;  // merges and the words they make are nearly always in one order
   for (std::size_t i = 0; i < list.size(); ++i) {
     const MergeList::Pair pair = list[i];
     joined.assign(pair.left).append(pair.right);
     const TokenId left = vocab.find(pair.left);
     const TokenId right = vocab.find(pair.right);
-    const TokenId merged = vocab.find(joined);
+    const TokenId merged = vocab.find_after(joined, previous);
     if (pair.left.empty() || pair.right.empty() || left == kNoToken || right == kNoToken ||
         merged == kNoToken) {
       errors.add(ErrorCode::kInvalidRequest, "model.merges[" + std::to_string(i) + "]",
@@ -120,8 +121,8 @@ void sort_added_tokens(const std::vector<AddedToken>& tokens, Tokenizer::State& 
       (token.normalized ? state.normalized_tokens : state.raw_tokens).add(token);
 }
 
-TokenDecoder build_decoder(const Words& words, const JsonField& field) {
-  TokenDecoder decoder(read_decoder(field));
+TokenDecoder build_decoder(DecoderSpec spec, const Words& words, const JsonField& field) {
+  TokenDecoder decoder(std::move(spec));
   for (const std::string_view word : words.text) {
     if (decoder.add(word)) continue;
     field.reject("makes the tokens' texts too large");
@@ -157,13 +158,17 @@ Result<std::unique_ptr<Tokenizer>> Tokenizer::parse(std::string_view json, std::
   const JsonField root(*file.rest, errors);
 
   Normalizer normalizer = read_normalizer(root["normalizer"]);
+  PreTokenizerSpec pre_tokenizer = read_pre_tokenizer(root["pre_tokenizer"]);
+  Surround surround = read_post_processor(root["post_processor"]);
+  DecoderSpec decoder_spec = read_decoder(root["decoder"]);
   std::vector<AddedToken> tokens = read_added_tokens(root["added_tokens"]);
+  if (errors.first()) return *errors.first();
+
   set_patterns(tokens, normalizer);
   StringIndex added_index = index_added_tokens(tokens, file.vocab, root["added_tokens"]);
   Words words = words_by_id(file.vocab, tokens, root);
-  TokenDecoder decoder = build_decoder(words, root["decoder"]);
+  TokenDecoder decoder = build_decoder(std::move(decoder_spec), words, root["decoder"]);
   std::vector<bool> special = special_ids(tokens, words.text.size());
-  Surround surround = read_post_processor(root["post_processor"]);
   check_surround(surround, words.exists, root["post_processor"]);
   const BpeOptions options = read_model_options(root["model"], file.vocab);
   MergeTable merges = build_merges(file.merges, file.vocab, errors);
@@ -174,7 +179,7 @@ Result<std::unique_ptr<Tokenizer>> Tokenizer::parse(std::string_view json, std::
                 .raw_tokens = {},
                 .normalized_tokens = {},
                 .normalizer = std::move(normalizer),
-                .pre_tokenizer = read_pre_tokenizer(root["pre_tokenizer"]),
+                .pre_tokenizer = std::move(pre_tokenizer),
                 .surround = std::move(surround),
                 .decoder = std::move(decoder),
                 .exists = std::move(words.exists),
