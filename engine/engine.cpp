@@ -95,7 +95,8 @@ struct Engine::State {
   std::shared_ptr<Mailbox> mailbox = std::make_shared<Mailbox>();
   std::atomic<std::uint64_t> next_id{1};
   Gauges gauges;
-  std::function<void(const std::string&)> on_fatal;
+  std::function<void(const std::string&)> on_fatal;  // and below: under the mailbox's mutex
+  std::string failure;
   std::thread thread;
 
   // The engine thread's own.
@@ -215,7 +216,8 @@ void Engine::State::run() {
     gauges.alive = false;
     fail(FinishReason::kError);
     const std::lock_guard lock(mailbox->mutex);
-    if (on_fatal) on_fatal(error.what());
+    failure = error.what();
+    if (on_fatal) on_fatal(failure);
   }
   gauges.alive = false;
 }
@@ -452,6 +454,7 @@ void Engine::stop() {
 void Engine::set_fatal_handler(std::function<void(const std::string&)> handler) {
   const std::lock_guard lock(state_->mailbox->mutex);
   state_->on_fatal = std::move(handler);
+  if (!state_->failure.empty()) state_->on_fatal(state_->failure);
 }
 
 }  // namespace quire::engine

@@ -105,8 +105,8 @@ class Engine final {
   void begin_drain();
   // Ends everything still in flight (final deltas with kAbort) and joins the thread.
   void stop();
-  // Called once, on the engine thread, when the loop fails; message for the log. It must not call
-  // the engine.
+  // Called once when the loop fails, on the engine thread (or at once, by the caller, where it has
+  // failed already); message for the log. It must not call the engine.
   void set_fatal_handler(std::function<void(const std::string&)> handler);
 
  private:

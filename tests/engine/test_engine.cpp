@@ -210,6 +210,8 @@ TEST_CASE("a lost device ends every stream with an error") {
   const auto results = read_all(**stream, 1);
   CHECK(results[0].finish == FinishReason::kError);
   wait_until([&] { return told == 1; });
+  engine->set_fatal_handler([&](const std::string&) { ++told; });
+  CHECK(told == 2);  // it had failed already
   CHECK_FALSE(engine->status().alive);
   auto refused = engine->submit(request_for("x", 1), nullptr);
   REQUIRE_FALSE(refused.ok());
