@@ -71,7 +71,7 @@ struct Engine::State {
   }
 
   std::shared_ptr<StreamState> make_stream(const GenerationRequest& request) const;
-  Submission make_submission(GenerationRequest request, StreamListener* listener);
+  Submission make_submission(const GenerationRequest& request, StreamListener* listener);
 
   void run();
   void warm_up();
@@ -140,7 +140,8 @@ std::shared_ptr<StreamState> Engine::State::make_stream(const GenerationRequest&
   return stream;
 }
 
-Submission Engine::State::make_submission(GenerationRequest request, StreamListener* listener) {
+Submission Engine::State::make_submission(const GenerationRequest& request,
+                                          StreamListener* listener) {
   Submission submission{.sequences = {}, .stream = make_stream(request)};
   submission.stream->listener = listener;
   const Clock::time_point now = Clock::now();
@@ -163,7 +164,7 @@ Submission Engine::State::make_submission(GenerationRequest request, StreamListe
   return submission;
 }
 
-Result<std::unique_ptr<TokenStream>> Engine::submit(GenerationRequest request,
+Result<std::unique_ptr<TokenStream>> Engine::submit(const GenerationRequest& request,
                                                     StreamListener* listener) {
   CHECK(!request.prompts.empty() && request.n >= 1);
   for (const auto& prompt : request.prompts) {
@@ -190,7 +191,7 @@ Result<std::unique_ptr<TokenStream>> Engine::submit(GenerationRequest request,
     }
     mailbox.sequences_in_flight += count;
   }
-  Submission submission = state_->make_submission(std::move(request), listener);
+  Submission submission = state_->make_submission(request, listener);
   auto stream = std::make_unique<TokenStream>(submission.stream);
   const std::lock_guard lock(mailbox.mutex);
   if (mailbox.dead) {

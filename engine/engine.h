@@ -95,7 +95,7 @@ class Engine final {
 
   // Errors: kInvalidRequest (can never fit: names both numbers), kOverloaded (queue full),
   // kUnavailable (draining or dead). listener may be null and must outlive the stream.
-  [[nodiscard]] Result<std::unique_ptr<TokenStream>> submit(GenerationRequest request,
+  [[nodiscard]] Result<std::unique_ptr<TokenStream>> submit(const GenerationRequest& request,
                                                             StreamListener* listener);
   [[nodiscard]] EngineStatus status() const;
   [[nodiscard]] const ModelInfo& info() const;

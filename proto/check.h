@@ -25,19 +25,19 @@ namespace quire {
 
 }  // namespace quire
 
-#define CHECK(condition)                                                  \
-  do {                                                                    \
+#define CHECK(condition)                                                     \
+  do {                                                                       \
     if (!(condition)) ::quire::check_failed(__FILE__, __LINE__, #condition); \
   } while (false)
 
-#define QUIRE_CHECK_OP(a, op, b)                                                          \
-  do {                                                                                    \
-    const auto quire_left = (a);                                                          \
-    const auto quire_right = (b);                                                         \
-    if (!(quire_left op quire_right))                                                     \
-      ::quire::check_op_failed(__FILE__, __LINE__, #a " " #op " " #b,                     \
-                               static_cast<long long>(quire_left),                        \
-                               static_cast<long long>(quire_right));                      \
+#define QUIRE_CHECK_OP(a, op, b)                                      \
+  do {                                                                \
+    const auto quire_left = (a);                                      \
+    const auto quire_right = (b);                                     \
+    if (!(quire_left op quire_right))                                 \
+      ::quire::check_op_failed(__FILE__, __LINE__, #a " " #op " " #b, \
+                               static_cast<long long>(quire_left),    \
+                               static_cast<long long>(quire_right));  \
   } while (false)
 
 #define CHECK_EQ(a, b) QUIRE_CHECK_OP(a, ==, b)

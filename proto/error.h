@@ -1,7 +1,7 @@
 #pragma once
-// Result<T>: the value, or an Error that says whose fault it is and which field or file it concerns.
-// Used for bad input and bad peers. Broken invariants use CHECK (check.h); "no room now" is an
-// optional or a bool; "cannot start" is a StartupError exception.
+// Result<T>: the value, or an Error that says whose fault it is and which field or file it
+// concerns. Used for bad input and bad peers. Broken invariants use CHECK (check.h); "no room now"
+// is an optional or a bool; "cannot start" is a StartupError exception.
 
 #include <stdexcept>
 #include <string>

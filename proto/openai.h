@@ -26,9 +26,9 @@ inline constexpr std::size_t kMaxErrorBody = 1024;  // bytes of an error's JSON
 
 // What a request may ask for; the server fills it from its options and the model.
 struct RequestLimits {
-  std::int32_t vocab_size = 0;      // token-id prompts, logit_bias and stop_token_ids lie below
-  std::int32_t max_n = 8;           // choices per prompt
-  std::int32_t max_prompts = 128;   // prompts per request
+  std::int32_t vocab_size = 0;       // token-id prompts, logit_bias and stop_token_ids lie below
+  std::int32_t max_n = 8;            // choices per prompt
+  std::int32_t max_prompts = 128;    // prompts per request
   std::int32_t max_sequences = 128;  // prompts times n
   std::int32_t max_logprobs = 20;
   std::size_t max_stops = 4;
@@ -106,14 +106,14 @@ struct Choice {
   std::string text;
   FinishReason finish = FinishReason::kNone;  // kNone is written as null
   StopReason stop_reason;
-  bool with_logprobs = false;          // writes the logprobs object, else null
-  bool with_top_logprobs = false;      // top_logprobs a list of objects, else null entries
+  bool with_logprobs = false;      // writes the logprobs object, else null
+  bool with_top_logprobs = false;  // top_logprobs a list of objects, else null entries
   std::vector<LogprobEntry> logprobs;
 };
 
 // The fields that all chunks of one answer share.
 struct ResponseHead {
-  std::string id;  // "cmpl-..."
+  std::string id;            // "cmpl-..."
   std::int64_t created = 0;  // seconds since 1970
   std::string model;
   std::string system_fingerprint;
@@ -126,8 +126,9 @@ struct ResponseHead {
 
 enum class ChunkUsage { kOmit, kNull, kGiven };
 // One chunk's JSON (one line). No choices and kGiven: the final usage chunk.
-[[nodiscard]] std::string completion_chunk(const ResponseHead& head, std::span<const Choice> choices,
-                                           ChunkUsage mode, const Usage& usage);
+[[nodiscard]] std::string completion_chunk(const ResponseHead& head,
+                                           std::span<const Choice> choices, ChunkUsage mode,
+                                           const Usage& usage);
 
 // {"error":{message,type,param,code}}, all four keys, at most kMaxErrorBody bytes.
 [[nodiscard]] std::string error_body(const Error& error);
@@ -141,7 +142,8 @@ struct ModelCard {
 };
 [[nodiscard]] std::string models_body(std::span<const ModelCard> models);
 [[nodiscard]] std::string model_body(const ModelCard& model);
-[[nodiscard]] std::string tokenize_body(std::span<const TokenId> tokens, std::int64_t max_model_len);
+[[nodiscard]] std::string tokenize_body(std::span<const TokenId> tokens,
+                                        std::int64_t max_model_len);
 [[nodiscard]] std::string detokenize_body(std::string_view text);
 [[nodiscard]] std::string version_body();
 

@@ -52,13 +52,13 @@ enum class DType : std::uint8_t { kFloat32, kFloat16, kBFloat16, kInt8, kFp8E4M3
 
 // How the next token is chosen. Validated by proto/openai before it gets here; ranges in comments.
 struct SamplingParams {
-  float temperature = 1.0f;         // >= 0; 0 is greedy
-  float top_p = 1.0f;               // (0, 1]
-  std::int32_t top_k = 0;           // 0: off
-  float min_p = 0.0f;               // [0, 1]
-  float repetition_penalty = 1.0f;  // > 0; over prompt and output
-  float presence_penalty = 0.0f;    // [-2, 2]; over the output
-  float frequency_penalty = 0.0f;   // [-2, 2]; over the output
+  float temperature = 1.0f;                           // >= 0; 0 is greedy
+  float top_p = 1.0f;                                 // (0, 1]
+  std::int32_t top_k = 0;                             // 0: off
+  float min_p = 0.0f;                                 // [0, 1]
+  float repetition_penalty = 1.0f;                    // > 0; over prompt and output
+  float presence_penalty = 0.0f;                      // [-2, 2]; over the output
+  float frequency_penalty = 0.0f;                     // [-2, 2]; over the output
   std::vector<std::pair<TokenId, float>> logit_bias;  // added to the logits; at most 1,024 entries
   std::int32_t max_tokens = 16;                       // 0 only scores the prompt
   std::int32_t min_tokens = 0;                        // end tokens are masked before this many
