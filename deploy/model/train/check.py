@@ -146,18 +146,23 @@ def keeps_characters(opening, text, most=4):
     return True
 
 
+FILLERS = [(re.compile(r"\b(?:" + "|".join(words) + r")\b"), label) for label, words in (
+    ("COLOR", corpus.COLORS), ("TOY", corpus.TOYS), ("TRAIT", corpus.TRAITS + corpus.FRIEND_TRAITS))]
+CHARACTER = re.compile(r"\b(?:[Tt]he )?" + KIND + "|" + NAME)
+
+
 def skeleton(sentence, text):
     """A sentence of the text without its fillers, to ask whether the grammar could have written it."""
     s = re.sub(r" named [A-Z][a-z]+", "", sentence)
-    s = re.sub(r"\b" + KIND, "KIND", s)
-    s = re.sub("|".join([NAME, *sorted(invented_names(text))]), "KIND", s)
-    s = re.sub(r"\b[Tt]he KIND", "KIND", s)
-    for label, group in (("COLOR", corpus.COLORS), ("TOY", corpus.TOYS), ("TRAIT", corpus.TRAITS + corpus.FRIEND_TRAITS)):
-        s = re.sub(r"\b(" + "|".join(group) + r")\b", label, s)
+    for name in invented_names(text):
+        s = s.replace(name, "KIND")
+    s = CHARACTER.sub("KIND", s)
+    for pattern, label in FILLERS:
+        s = pattern.sub(label, s)
     return re.sub(r"\b([Aa])n\b", r"\1", s)
 
 
-def training_language(count=12000):
+def training_language(count=6000):
     """The words and the sentence skeletons of the training corpus."""
     words, shapes = set(), set()
     for text in corpus.documents(77, count, mini_share=0.05, long_share=0.05):
@@ -235,13 +240,13 @@ def check_questions(model, tokenizer, stops, args):
 
 
 @torch.no_grad()
-def losses(model, tokenizer, seed=4242, documents=300):
+def losses(model, tokenizer, seed=4242, documents=200):
     """Held-out loss per token: ordinary documents alone, and long ones by position."""
     def nll(text):
         ids = torch.tensor(tokenizer.encode(text, add_special_tokens=False).ids[:2048])[None]
         return F.cross_entropy(model(ids[:, :-1])[0], ids[0, 1:], reduction="none")
     short = torch.cat([nll(t) for t in corpus.documents(seed, documents)])
-    texts = [t for t in corpus.documents(seed + 1, 600, mini_share=0.0, long_share=0.5) if len(t) > 9500][:24]
+    texts = [t for t in corpus.documents(seed + 1, 600, mini_share=0.0, long_share=0.5) if len(t) > 7200][:16]
     far = [nll(t) for t in texts]
     spans = [(100, 500), (500, 1000), (1000, 1500), (1500, 2047)]
     by_place = [torch.cat([n[a:b] for n in far if len(n) > a]).mean().item() for a, b in spans]
@@ -256,7 +261,7 @@ def main():
     parser.add_argument("--far", type=int, default=20, help="texts of 2,000 tokens")
     parser.add_argument("--questions", type=int, default=100)
     parser.add_argument("--seed", type=int, default=2026)
-    parser.add_argument("--temperature", type=float, default=0.7)
+    parser.add_argument("--temperature", type=float, default=0.5)
     parser.add_argument("--top-p", type=float, default=0.95)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--verbose", action="store_true", help="print every text")

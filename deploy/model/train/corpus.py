@@ -64,11 +64,12 @@ class World:
         self.kind, self.trait = opening_pair or self._draw_hero()
         self.gender, places, self.eats = KINDS[self.kind]
         self.place = rng.choice(places.split())
-        self.name = self._draw_name() if rng.random() < 0.2 else None
+        self.name = self._draw_name() if rng.random() < 0.15 else None
         self.friends = []
         self.slots = self._hero_slots()
 
     def _draw_hero(self):
+        """A kind and a trait, never a pair that is held out."""
         while True:
             kind, trait = self.rng.choice(list(KINDS)), self.rng.choice(TRAITS)
             if not held_out(trait, kind):
@@ -82,6 +83,7 @@ class World:
         return ("".join(syllables) + self.rng.choice(["", "", "n", "s", "x", "ck", "y"])).capitalize()
 
     def _hero_slots(self):
+        """The slots that stay the same through the whole story."""
         home, inside, spots, path = PLACES[self.place]
         home = expand(home, {}, self.rng)
         who = self.name or "the " + self.kind
@@ -100,7 +102,8 @@ class World:
             return kind, "the " + kind
         near = [k for k, (_, places, _) in KINDS.items() if self.place in places.split()]
         pool = near if self.rng.random() < 0.75 else list(KINDS)
-        kind = self.rng.choice([k for k in pool if k != self.kind and k not in self.friends] or list(set(KINDS) - {self.kind} - set(self.friends)))
+        new = lambda kinds: [k for k in kinds if k != self.kind and k not in self.friends]
+        kind = self.rng.choice(new(pool) or new(KINDS))
         self.friends.append(kind)
         return kind, article(f"{self.rng.choice(FRIEND_TRAITS)} {kind}")
 
@@ -157,7 +160,8 @@ def request(rng, w, plot, days):
     ask = w.slots["aN"] if w.name else rng.choice(asks)
     text = rng.choice(ASKS).replace("<ask>", ask)
     if days > 1:
-        text = text.replace("a short story", "a story").replace("a story", "a long story").replace("A story", "A long story").replace("Tell me about", "Tell me a long story about")
+        text = text.replace("Tell me about", "Tell me a story about").replace("a short story", "a story")
+        text = text.replace("a story", "a long story").replace("A story", "A long story")
     return text
 
 
@@ -213,9 +217,9 @@ def chat_document(rng, mini, days):
 
 
 def document(rng, mini_share=0.05, long_share=0.0):
-    """One document of the training mix; a long story has three to eleven days."""
+    """One document of the training mix; a long story has three to fourteen days."""
     mini = rng.random() < mini_share
-    days = rng.randint(3, 11) if not mini and rng.random() < long_share else 1
+    days = rng.randint(3, 14) if not mini and rng.random() < long_share else 1
     draw = rng.random()
     form = plain_document if draw < 0.4 else chat_document if draw < 0.82 else question_document
     return form(rng, mini, days)

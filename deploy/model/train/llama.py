@@ -149,7 +149,7 @@ def save_folder(model, folder, bos, eos):
               "hidden_act": "silu", "attention_bias": False, "mlp_bias": False, "tie_word_embeddings": True,
               "torch_dtype": "bfloat16", "bos_token_id": bos, "eos_token_id": eos}
     (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n")
-    generation = {"bos_token_id": bos, "eos_token_id": eos, "do_sample": True, "temperature": 0.7, "top_p": 0.95}
+    generation = {"bos_token_id": bos, "eos_token_id": eos, "do_sample": True, "temperature": 0.5, "top_p": 0.95}
     (folder / "generation_config.json").write_text(json.dumps(generation, indent=2) + "\n")
 
 

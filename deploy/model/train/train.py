@@ -1,6 +1,6 @@
 """Train the default model from nothing: write the corpus, train its tokenizer, train the model, export it.
 
-    python train.py --work WORK --tokens 14e6
+    python train.py --work WORK --tokens 4.75e6
 
 Everything is seeded.  A run that was stopped goes on from WORK/state.pt when the same command is given
 again; a larger --tokens then trains further.  Each export is a Hugging Face folder, WORK/export.
@@ -42,7 +42,7 @@ class Stage:
 
 STAGES = [
     Stage("mini", 0.08, 4, 256, 0.7, 0.0, True),    # names met and used again within a few words
-    Stage("short", 0.86, 5, 384, 0.05, 0.0, True),
+    Stage("short", 0.72, 5, 384, 0.05, 0.0, True),
     Stage("long", 1.00, 1, 2048, 0.05, 0.45, False),  # rotary positions do not stretch by themselves
 ]
 
@@ -84,23 +84,42 @@ def tokens_of(tokenizer, path, seed, wanted, stage):
 
 
 class Rows:
-    """Cuts a token stream into rows that begin where a document begins, so that no introduction is missing."""
+    """Packs whole documents into rows, so that no row begins amid a story and hides an introduction."""
 
     def __init__(self, stream, bos, stage):
         self.stream, self.bos, self.stage, self.next = stream, bos, stage, 0
         starts = np.flatnonzero(stream == bos)
-        self.starts = starts[starts < len(stream) - stage.length - 1]
+        self.rows = self.pack(starts, np.diff(np.append(starts, len(stream))), stage.length + 1)
+
+    @staticmethod
+    def pack(starts, sizes, room, ahead=64):
+        """Lists of (start, size): the next document, then of the 64 after it always the longest that still fits."""
+        waiting = [(int(a), min(int(n), room)) for a, n in zip(starts, sizes)]
+        waiting.reverse()
+        rows = []
+        while waiting:
+            row = [waiting.pop()]
+            left = room - row[0][1]
+            while True:
+                near = range(max(0, len(waiting) - ahead), len(waiting))
+                best = max((i for i in near if waiting[i][1] <= left), key=lambda i: (waiting[i][1], i), default=None)
+                if best is None:
+                    break
+                row.append(waiting.pop(best))
+                left -= row[-1][1]
+            rows.append(row)
+        return rows
 
     def batch(self):
-        """Inputs, targets and, where documents stay alone, the attention mask."""
-        length, rows = self.stage.length, []
-        for _ in range(self.stage.rows):
-            start = self.starts[self.next % len(self.starts)]
-            rows.append(self.stream[start:start + length + 1].astype(np.int64))
-            following = int(np.searchsorted(self.starts, start + length, side="right")) - 1
-            self.next = max(self.next % len(self.starts) + 1, following)  # a document cut at the end begins the next row
-        ids = torch.from_numpy(np.stack(rows))
-        x, y = ids[:, :-1].contiguous(), ids[:, 1:].contiguous()
+        """Inputs, targets (-100 where a row is not full) and, where documents stay alone, the attention mask."""
+        length, count = self.stage.length, self.stage.rows
+        ids = torch.full((count, length + 1), -100)
+        for row in ids:
+            parts = self.rows[self.next % len(self.rows)]
+            tokens = np.concatenate([self.stream[a:a + n] for a, n in parts]).astype(np.int64)
+            row[:len(tokens)] = torch.from_numpy(tokens)
+            self.next += 1
+        x, y = ids[:, :-1].clamp(min=0).contiguous(), ids[:, 1:].contiguous()
         if not self.stage.alone:
             return x, y, None
         document = (x == self.bos).cumsum(1)
@@ -240,7 +259,8 @@ def train(run):
             run.average = loss if run.average is None else 0.98 * run.average + 0.02 * loss
             if run.step % 50 == 0:
                 speed, busy = [(run.seen - first) / t for t in (time.time() - began, time.process_time() - cpu)]
-                print(f"step {run.step} tokens {run.seen / 1e6:.2f}M loss {run.average:.4f} tokens/s {speed:.0f} wall {busy:.0f} cpu", flush=True)
+                print(f"step {run.step} tokens {run.seen / 1e6:.2f}M loss {run.average:.4f} "
+                      f"tokens/s {speed:.0f} wall {busy:.0f} cpu", flush=True)
             if run.step % 500 == 0:
                 run.save()
                 print(f"held-out loss {held_out_loss(run, STAGES[1]):.4f}", flush=True)
@@ -253,7 +273,7 @@ def main():
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--work", type=Path, required=True, help="folder for corpus, states and exports")
-    parser.add_argument("--tokens", type=float, default=14e6, help="length of the whole run in tokens")
+    parser.add_argument("--tokens", type=float, default=4.75e6, help="length of the whole run in tokens")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--vocab-size", type=int, default=2048)
     parser.add_argument("--muon-rate", type=float, default=0.02)
