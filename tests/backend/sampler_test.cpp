@@ -4,37 +4,16 @@
 #include "engine/sampler.h"
 
 #include <algorithm>
-#include <atomic>
 #include <cmath>
-#include <cstdlib>
 #include <limits>
-#include <new>
 #include <numeric>
 #include <random>
 
 #include "engine/philox.h"
 #include "tests/backend/sampler_oracle.h"
+#include "tests/support/allocation_count.h"
 
 #include <catch2/catch.hpp>  // after ours: its CHECK is the one meant here
-
-namespace {
-
-std::atomic<long> allocations{0};
-
-void* counted(std::size_t size) {
-  ++allocations;
-  if (void* memory = std::malloc(size == 0 ? 1 : size)) return memory;
-  throw std::bad_alloc();
-}
-
-}  // namespace
-
-void* operator new(std::size_t size) { return counted(size); }
-void* operator new[](std::size_t size) { return counted(size); }
-void operator delete(void* memory) noexcept { std::free(memory); }
-void operator delete[](void* memory) noexcept { std::free(memory); }
-void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
-void operator delete[](void* memory, std::size_t) noexcept { std::free(memory); }
 
 namespace quire::engine {
 namespace {
@@ -341,9 +320,9 @@ TEST_CASE("sampling allocates nothing") {
     Row row;
     randomise(row, random);
     row.sample.num_top = 5;
-    const long before = allocations;
+    const std::int64_t before = quire::test::allocations_of_this_thread();
     const Sampler::Outcome outcome = sampler.sample(row.logits, row.sample);
-    const long after = allocations;
+    const std::int64_t after = quire::test::allocations_of_this_thread();
     REQUIRE(after == before);
     REQUIRE_FALSE(outcome.fault);
   }

@@ -1,33 +1,21 @@
 // What runs once per generated token allocates nothing: counted by this program's operator new.
 
-#include <cstdlib>
-#include <new>
 #include <random>
 
 #include "engine/tokenizer/detokenizer.h"
 #include "engine/tokenizer/stop_matcher.h"
+#include "tests/support/allocation_count.h"
 #include "tests/tokenizer/test_data.h"
-
-namespace {
-thread_local std::size_t num_allocations = 0;
-}  // namespace
-
-void* operator new(std::size_t size) {
-  ++num_allocations;
-  if (void* memory = std::malloc(size == 0 ? 1 : size)) return memory;
-  throw std::bad_alloc();
-}
-void operator delete(void* memory) noexcept { std::free(memory); }
-void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
 
 namespace quire::engine {
 namespace {
 
 TEST_CASE("the counting operator new counts") {
-  const std::size_t before = num_allocations;
+  const std::int64_t before = quire::test::allocations_of_this_thread();
   std::string text(1000, 'x');
   CHECK(text.size() == 1000);
-  CHECK(num_allocations == before + 1);
+  CHECK(quire::test::allocations_of_this_thread() ==
+        before + (quire::test::kAllocationsCounted ? 1 : 0));
 }
 
 TEST_CASE("Detokenizer::push and StopMatcher::push allocate nothing given room") {
@@ -41,7 +29,7 @@ TEST_CASE("Detokenizer::push and StopMatcher::push allocate nothing given room")
     std::string out;
     piece.reserve(room);
     out.reserve(room + 256);
-    const std::size_t before = num_allocations;
+    const std::int64_t before = quire::test::allocations_of_this_thread();
     for (int i = 0; i < 20000; ++i) {
       piece.clear();
       out.clear();
@@ -49,7 +37,7 @@ TEST_CASE("Detokenizer::push and StopMatcher::push allocate nothing given room")
       matcher.push(piece, out);
       matcher.push("aaaa", out);
     }
-    const std::size_t after = num_allocations;
+    const std::int64_t after = quire::test::allocations_of_this_thread();
     CHECK(after == before);
   }
 }

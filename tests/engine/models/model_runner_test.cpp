@@ -7,9 +7,9 @@
 #include <limits>
 #include <nlohmann/json.hpp>
 
-#include "tests/engine/models/allocation_count.h"
 #include "tests/engine/models/harness.h"
 #include "tests/engine/models/support.h"
+#include "tests/support/allocation_count.h"
 
 // After our headers: Catch's CHECK is the one that holds here.
 #include <catch2/catch.hpp>
@@ -315,9 +315,9 @@ TEST_CASE("runner: after the first step nothing is allocated") {
         const std::int32_t n = std::min<std::int32_t>(left, 7 + static_cast<std::int32_t>(i));
         add_row(plan, s, n, n == left, 16);
       }
-      const std::int64_t before = test::allocations_of_this_thread();
+      const std::int64_t before = quire::test::allocations_of_this_thread();
       harness.runner->execute(plan, output);
-      if (step > 0) allocated += test::allocations_of_this_thread() - before;
+      if (step > 0) allocated += quire::test::allocations_of_this_thread() - before;
       for (std::size_t k = 0; k < plan.samples.size(); ++k) {
         sequences[static_cast<std::size_t>(plan.samples[k].row)].tokens.push_back(
             output.tokens[output.samples[k].token_begin].token);

@@ -1,0 +1,19 @@
+#pragma once
+// Counts the allocations of the calling thread: a test program that links quire_allocation_count
+// has its operator new replaced.
+
+#include <cstdint>
+
+namespace quire::test {
+
+// Sanitizers bring an operator new of their own, which must match their delete: there nothing is
+// counted, and a test that wants a count skips itself.
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+inline constexpr bool kAllocationsCounted = false;
+#else
+inline constexpr bool kAllocationsCounted = true;
+#endif
+
+[[nodiscard]] std::int64_t allocations_of_this_thread();
+
+}  // namespace quire::test
