@@ -77,7 +77,7 @@ struct KvLayer {
   // Of this layer's K part inside a page; V follows part_bytes later.
   std::int64_t layer_offset = 0;
   std::int64_t part_bytes = 0;
-  std::int32_t block_size = 0;  // tokens; a multiple of 8
+  std::int32_t block_size = 0;  // tokens; a multiple of Backend::block_size_multiple()
   std::int32_t num_kv_heads = 0;
   std::int32_t head_dim = 0;
   DType dtype = DType::kFloat32;
