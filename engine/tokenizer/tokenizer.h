@@ -6,7 +6,8 @@
 // 2. encode() is near-linear in the text whatever the text is, uses bounded stack, and never fails:
 //    bytes that are no valid UTF-8 are encoded as U+FFFD.
 // 3. Special tokens are made from text only where EncodeOptions::parse_special says so.
-// Cost: 5 to 18 MB/s per thread measured (byte-fallback files least); no shared mutable state, no cache that grows.
+// Cost: 5 to 18 MB/s per thread as measured (byte-fallback files least); no shared mutable state,
+// no cache that grows.
 
 #include <cstdint>
 #include <filesystem>
