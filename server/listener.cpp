@@ -194,6 +194,7 @@ void HttpServer::stop() {
   }
   for (std::thread& thread : state_->threads) thread.join();
   state_->threads.clear();
+  state_->service.work().stop();
 }
 
 std::uint16_t HttpServer::port() const { return state_->acceptor->local_endpoint().port(); }

@@ -6,7 +6,8 @@
 // 1. At most max_connections are served; beyond, a connection gets one 503; far beyond, it is
 // closed.
 // 2. Running out of file descriptors never makes it spin: it sheds one connection and waits.
-// 3. stop() ends every connection, whatever its state, and joins the threads.
+// 3. stop() ends every connection, whatever its state, and joins the threads, the work pool's too:
+// after it nothing uses the engine, which may then go before the service.
 
 #include <cstdint>
 #include <memory>

@@ -1,8 +1,9 @@
 #pragma once
 // WorkPool: a few threads for what would hold up an I/O thread (parsing and encoding long prompts).
 //
-// post() from any thread. 1. At most max_queued jobs wait; one more is refused. 2. The destructor
-// drops what waits and joins. Jobs must not throw.
+// post() from any thread. 1. At most max_queued jobs wait; one more is refused. 2. stop() and the
+// destructor drop what waits and join: nothing that a job uses needs to live longer. Jobs must not
+// throw.
 
 #include <condition_variable>
 #include <cstddef>
@@ -19,7 +20,12 @@ class WorkPool final {
   WorkPool(std::size_t num_threads, std::size_t max_queued) : max_queued_(max_queued) {
     for (std::size_t i = 0; i < num_threads; ++i) threads_.emplace_back([this] { run(); });
   }
-  ~WorkPool() {
+  ~WorkPool() { stop(); }
+  WorkPool(const WorkPool&) = delete;
+  WorkPool& operator=(const WorkPool&) = delete;
+
+  // By the owner's thread; once more does nothing.
+  void stop() {
     {
       const std::lock_guard lock(mutex_);
       stopping_ = true;
@@ -27,11 +33,10 @@ class WorkPool final {
     }
     wake_.notify_all();
     for (std::thread& thread : threads_) thread.join();
+    threads_.clear();
   }
-  WorkPool(const WorkPool&) = delete;
-  WorkPool& operator=(const WorkPool&) = delete;
 
-  // False: the queue is full.
+  // False: the queue is full, or the pool was stopped.
   [[nodiscard]] bool post(std::function<void()> job) {
     {
       const std::lock_guard lock(mutex_);

@@ -310,6 +310,15 @@ TEST_CASE("a client that leaves frees its place, in every state") {
   CHECK(status.free_blocks == status.total_blocks);
 }
 
+TEST_CASE("a server that goes down waits for the prompt that its work pool reads") {
+  LiveOptions options;
+  options.service.inline_body_bytes = 1;
+  LiveServer live(options);
+  Client client(live.port());
+  CHECK(client.send(completion({{"prompt", std::string(1000000, 'a')}})));
+  while (live.service().in_flight() == 0) std::this_thread::yield();
+}  // the engine and its tokenizer go here
+
 TEST_CASE("a client that does not read holds up nobody, and is ended") {
   LiveOptions options;
   options.service.http.write_stall_timeout = 300ms;

@@ -241,7 +241,7 @@ def held_out_loss(run, stage):
 
 
 def train(run):
-    """All stages in order, with a line of log every 50 steps and a state every 500."""
+    """All stages in order, with a line of log every 50 steps and a state every 250."""
     row, resumed = run.load()
     share, began, cpu, first = 0.0, time.time(), time.process_time(), run.seen
     for number, stage in enumerate(STAGES):
@@ -261,7 +261,7 @@ def train(run):
                 speed, busy = [(run.seen - first) / t for t in (time.time() - began, time.process_time() - cpu)]
                 print(f"step {run.step} tokens {run.seen / 1e6:.2f}M loss {run.average:.4f} "
                       f"tokens/s {speed:.0f} wall {busy:.0f} cpu", flush=True)
-            if run.step % 500 == 0:
+            if run.step % 250 == 0:
                 run.save()
                 print(f"held-out loss {held_out_loss(run, STAGES[1]):.4f}", flush=True)
         run.save()
