@@ -1,0 +1,231 @@
+#include "engine/engine_loop.h"
+
+#include <pthread.h>
+
+#include <chrono>
+#include <exception>
+#include <utility>
+
+namespace quire::engine {
+namespace {
+
+using scheduler::Clock;
+using scheduler::TokenEvent;
+
+// The longest that one window of the output rate lasts.
+constexpr std::chrono::milliseconds kRateWindow{2000};
+
+// Scheduler limits for what submit() lets in: everything in flight may wait at once (preempted).
+scheduler::SchedulerOptions queue_for_all(scheduler::SchedulerOptions options) {
+  options.max_queue_len += options.max_num_seqs;
+  return options;
+}
+
+}  // namespace
+
+EngineLoop::EngineLoop(const EngineOptions& options, EngineParts parts)
+    : parts_(std::move(parts)),
+      cache_({.num_blocks = static_cast<std::int32_t>(parts_.info.num_blocks)}, parts_.spec),
+      scheduler_(queue_for_all(options.scheduler), cache_),
+      max_in_flight_(options.scheduler.max_num_seqs + options.scheduler.max_queue_len),
+      streams_(static_cast<std::size_t>(max_in_flight_)) {
+  gauges_.total_blocks = cache_.usage().total_blocks;
+  gauges_.free_blocks = cache_.usage().free_blocks;
+  scheduler_.reserve(plan_, events_);
+  output_.samples.reserve(plan_.samples.capacity());
+  output_.tokens.reserve(plan_.samples.capacity());
+  output_.top.reserve(plan_.samples.capacity() * static_cast<std::size_t>(options.max_logprobs));
+}
+
+void EngineLoop::set_fatal_handler(std::function<void(const std::string&)> handler) {
+  const std::lock_guard lock(mailbox_->mutex);
+  on_fatal_ = std::move(handler);
+  if (!failure_.empty()) on_fatal_(failure_);
+}
+
+void EngineLoop::run() {
+  pthread_setname_np(pthread_self(), "quire-engine");
+  try {
+    warm_up();
+    loop();
+    fail(FinishReason::kAbort);
+  } catch (const std::exception& error) {
+    gauges_.alive = false;
+    fail(FinishReason::kError);
+    const std::lock_guard lock(mailbox_->mutex);
+    failure_ = error.what();
+    if (on_fatal_) on_fatal_(failure_);
+  }
+  gauges_.alive = false;
+}
+
+// Generates one token, so that ready means ready: weights and first pages are in memory.
+void EngineLoop::warm_up() {
+  auto sequence = std::make_unique<scheduler::Sequence>();
+  sequence->id = next_sequence_id();
+  sequence->arrival_time = Clock::now();
+  sequence->tokens.push_back(0);
+  sequence->num_prompt_tokens = 1;
+  sequence->params.max_tokens = 1;
+  sequence->params.temperature = 0.0f;
+  scheduler_.add(std::move(sequence));
+  while (!scheduler_.idle()) {
+    step();
+    for (const TokenEvent& event : events_) {
+      if (event.finish == FinishReason::kError) {
+        throw StartupError("the model's first token has logits that are not finite numbers");
+      }
+    }
+  }
+  gauges_.warm = true;
+}
+
+void EngineLoop::loop() {
+  rate_since_ = Clock::now();
+  while (true) {
+    {
+      std::unique_lock lock(mailbox_->mutex);
+      mailbox_->sequences_in_flight -= std::exchange(ended_, 0);
+      if (mailbox_->stopping) return;
+      std::swap(inbox_, mailbox_->content);
+    }
+    take_inbox();
+    step();
+    if (plan_.empty() && ended_ == 0) wait_for_work();
+  }
+}
+
+// Nothing can run now: sleeps until the inbox has something or a deadline passes.
+void EngineLoop::wait_for_work() {
+  const auto deadline = scheduler_.next_deadline();
+  const auto has_work = [this] { return !mailbox_->content.empty() || mailbox_->stopping; };
+  gauges_.idle = true;
+  {
+    std::unique_lock lock(mailbox_->mutex);
+    if (deadline) {
+      mailbox_->wake.wait_until(lock, *deadline, has_work);
+    } else {
+      mailbox_->wake.wait(lock, has_work);
+    }
+  }
+  gauges_.heartbeat.store(Clock::now().time_since_epoch().count(), std::memory_order_relaxed);
+  gauges_.idle = false;
+  rate_since_ = Clock::now();
+  rate_tokens_ = gauges_.generation_tokens;
+}
+
+void EngineLoop::take_inbox() {
+  for (Submission& submission : inbox_.submissions) admit(submission);
+  for (const auto& stream : inbox_.resumes) resume(*stream);
+  for (const auto& stream : inbox_.cancels) cancel(*stream);
+  inbox_.clear();
+}
+
+void EngineLoop::admit(Submission& submission) {
+  std::int32_t choice = 0;
+  for (auto& sequence : submission.sequences) {
+    gauges_.prompt_tokens.fetch_add(sequence->num_prompt_tokens, std::memory_order_relaxed);
+    streams_.insert(sequence->id, submission.stream, choice++);
+    scheduler_.add(std::move(sequence));
+  }
+}
+
+void EngineLoop::cancel(StreamState& stream) {
+  for (const ChoiceBuffer& choice : stream.choices) {
+    StreamTable::Entry* entry = streams_.find(choice.sequence);
+    if (entry == nullptr) continue;
+    scheduler_.abort(choice.sequence);
+    end_sequence(entry, FinishReason::kAbort);
+  }
+}
+
+void EngineLoop::resume(StreamState& stream) {
+  const std::lock_guard lock(stream.mutex);
+  stream.resume_posted = false;
+  for (ChoiceBuffer& choice : stream.choices) {
+    if (!choice.full || choice.closed()) continue;
+    if (choice.full_now(stream.keep_tokens)) continue;
+    choice.full = false;
+    scheduler_.set_paused(choice.sequence, false, Clock::now());
+  }
+}
+
+void EngineLoop::step() {
+  events_.clear();
+  scheduler_.schedule(Clock::now(), plan_, events_);
+  deliver();
+  if (!plan_.empty()) {
+    parts_.executor->execute(plan_, output_);
+    events_.clear();
+    scheduler_.update(plan_, output_, events_);
+    deliver();
+    gauges_.steps.fetch_add(1, std::memory_order_relaxed);
+  }
+  publish();
+}
+
+void EngineLoop::deliver() {
+  for (const TokenEvent& event : events_) {
+    StreamTable::Entry* entry = streams_.find(event.sequence);
+    if (entry == nullptr) continue;  // warm-up, or ended_ by a stop string in this very step
+    if (event.token != kNoToken && !event.is_prompt) {
+      gauges_.generation_tokens.fetch_add(1, std::memory_order_relaxed);
+    }
+    switch (entry->stream->push(entry->choice, event)) {
+      case StreamState::Push::kOpen:
+        break;
+      case StreamState::Push::kFull:
+        scheduler_.set_paused(event.sequence, true, Clock::now());
+        break;
+      case StreamState::Push::kStopString:
+        scheduler_.finish(event.sequence);
+        end_sequence(entry, FinishReason::kStop);
+        break;
+      case StreamState::Push::kClosed:
+        end_sequence(entry, event.finish);
+        break;
+    }
+  }
+}
+
+void EngineLoop::end_sequence(StreamTable::Entry* entry, FinishReason finish) {
+  auto& count = finish == FinishReason::kAbort   ? gauges_.aborted
+                : finish == FinishReason::kError ? gauges_.failed
+                                                 : gauges_.finished;
+  count.fetch_add(1, std::memory_order_relaxed);
+  streams_.erase(entry);
+  ++ended_;
+}
+
+// The end of the loop: nothing more is taken, and everything in flight gets its final delta.
+void EngineLoop::fail(FinishReason reason) {
+  {
+    const std::lock_guard lock(mailbox_->mutex);
+    mailbox_->dead = true;
+    std::swap(inbox_, mailbox_->content);
+  }
+  take_inbox();
+  events_.clear();
+  scheduler_.fail_all(reason, events_);
+  deliver();
+  publish();
+}
+
+void EngineLoop::publish() {
+  constexpr auto kRelaxed = std::memory_order_relaxed;
+  const scheduler::SchedulerStats stats = scheduler_.stats();
+  const Clock::time_point now = Clock::now();
+  gauges_.heartbeat.store(now.time_since_epoch().count(), kRelaxed);
+  gauges_.running.store(stats.running, kRelaxed);
+  gauges_.waiting.store(stats.waiting, kRelaxed);
+  gauges_.preemptions.store(stats.num_preemptions, kRelaxed);
+  gauges_.free_blocks.store(cache_.usage().free_blocks, kRelaxed);
+  if (now - rate_since_ < kRateWindow) return;
+  const std::int64_t tokens = gauges_.generation_tokens.load(kRelaxed);
+  const double seconds = std::chrono::duration<double>(now - rate_since_).count();
+  gauges_.tokens_per_second.store(static_cast<double>(tokens - rate_tokens_) / seconds, kRelaxed);
+  rate_since_ = now;
+  rate_tokens_ = tokens;
+}
+
+}  // namespace quire::engine
