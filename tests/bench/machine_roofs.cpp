@@ -51,6 +51,38 @@ __attribute__((target("avx2,fma"))) void fma_narrow(long rounds) {
   float_sink = sums[0][0];
 }
 
+__attribute__((target("avx512f,avx512vnni"))) void int8_vnni(long rounds) {
+  __m512i sums[24];
+  for (int i = 0; i < 24; ++i) sums[i] = _mm512_set1_epi32(i);
+  __m512i a = _mm512_set1_epi8(3);
+  const __m512i b = _mm512_set1_epi8(-5);
+  for (long r = 0; r < rounds; ++r) {
+    __asm__("" : "+v"(a));  // the product is not known to be the same in every round
+#pragma GCC unroll 24
+    for (int i = 0; i < 24; ++i) sums[i] = _mm512_dpbusd_epi32(sums[i], a, b);
+  }
+  for (int i = 1; i < 24; ++i) sums[0] = _mm512_add_epi32(sums[0], sums[i]);
+  integer_sink = sums[0][0];
+}
+
+__attribute__((target("avx2"))) void int8_narrow(long rounds) {
+  __m256i sums[10];
+  for (int i = 0; i < 10; ++i) sums[i] = _mm256_set1_epi32(i);
+  __m256i a = _mm256_set1_epi8(3);
+  const __m256i b = _mm256_set1_epi8(-5);
+  const __m256i ones = _mm256_set1_epi16(1);
+  for (long r = 0; r < rounds; ++r) {
+#pragma GCC unroll 10
+    for (int i = 0; i < 10; ++i) {
+      __asm__("" : "+x"(a));
+      const __m256i pairs = _mm256_maddubs_epi16(a, b);
+      sums[i] = _mm256_add_epi32(sums[i], _mm256_madd_epi16(pairs, ones));
+    }
+  }
+  for (int i = 1; i < 10; ++i) sums[0] = _mm256_add_epi32(sums[0], sums[i]);
+  integer_sink = sums[0][0];
+}
+
 __attribute__((target("avx2"))) void read_bytes(const char* data, std::int64_t size) {
   __m256i any[8] = {};
   for (std::int64_t at = 0; at < size; at += 256) {
@@ -99,6 +131,20 @@ double fma_roof(engine::cpu::ThreadPool& pool, bool wide) {
   const double flops =
       pool.num_threads() * static_cast<double>(kRounds) * (wide ? 24 * 32 : 12 * 16);
   return flops / median_seconds(call, 0.01);
+}
+
+bool has_vnni() { return __builtin_cpu_supports("avx512vnni") != 0; }
+
+double int8_roof(engine::cpu::ThreadPool& pool, bool vnni) {
+  constexpr long kRounds = 20000;
+  const auto call = [&] {
+    pool.run(pool.num_threads(),
+             [&](const WorkItem&) { vnni ? int8_vnni(kRounds) : int8_narrow(kRounds); });
+  };
+  // Per round: registers times the int8 values in one, two operations each.
+  const double ops =
+      pool.num_threads() * static_cast<double>(kRounds) * (vnni ? 24 * 128 : 10 * 64);
+  return ops / median_seconds(call, 0.01);
 }
 
 ReadRoof::ReadRoof(std::int64_t bytes) : data_(engine::map_zeroed(bytes)), bytes_(bytes) {

@@ -20,6 +20,12 @@ namespace quire::bench {
 // AVX-512 where `wide`, else with AVX2.
 [[nodiscard]] double fma_roof(engine::cpu::ThreadPool& pool, bool wide);
 
+// int8 products summed in 32 bits, in registers, in operations per second (a multiplication and an
+// addition each), all threads of the pool. With VNNI of 512 bits where `vnni`, else as AVX2 does
+// it (vpmaddubsw, vpmaddwd, vpaddd).
+[[nodiscard]] double int8_roof(engine::cpu::ThreadPool& pool, bool vnni);
+[[nodiscard]] bool has_vnni();
+
 // A buffer whose streaming read gives the memory roof for a working set of its size.
 class ReadRoof {
  public:

@@ -2,6 +2,7 @@
 
 usage: no_kv_cache.py [--build build/release] [--new-tokens 1000] [--threads 0] [--model FOLDER]
                       [--svg no_kv_cache.svg]
+       no_kv_cache.py --series CACHED PLAIN     what two earlier runs of decode_cost printed
 
 A 7-token prompt, one request alone. Prints the ratio of the total times at 100, 500 and 1,000 new
 tokens and the time per token against position; the plot needs no library. Build first:
@@ -79,17 +80,29 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=0)
     parser.add_argument("--model", type=Path)
     parser.add_argument("--svg", type=Path, default=Path("no_kv_cache.svg"))
+    parser.add_argument("--series", type=Path, nargs=2)
     arguments = parser.parse_args()
+    if arguments.series:
+        series = [read_series(path) for path in arguments.series]
+    else:
+        series = measure_both(arguments)
+    print_tables(*series)
+    arguments.svg.write_text(svg(*series))
+    print(f"\nplot: {arguments.svg}")
+
+
+def measure_both(arguments) -> list[list[float]]:
     with tempfile.TemporaryDirectory(prefix="quire-gpt2-") as made:
         model = arguments.model or Path(made)
         if not arguments.model:
             subprocess.run([sys.executable, Path(__file__).with_name("random_gpt2.py"), model],
                            check=True)
-        series = [measure(arguments.build, model, mode, arguments.new_tokens, arguments.threads)
-                  for mode in ("cache", "no-cache")]
-    print_tables(*series)
-    arguments.svg.write_text(svg(*series))
-    print(f"\nplot: {arguments.svg}")
+        return [measure(arguments.build, model, mode, arguments.new_tokens, arguments.threads)
+                for mode in ("cache", "no-cache")]
+
+
+def read_series(path: Path) -> list[float]:
+    return [float(line.split()[1]) for line in path.read_text().splitlines()]
 
 
 if __name__ == "__main__":

@@ -1,0 +1,204 @@
+// A whole model's steps against the machine's own roofs, in one run.
+//
+//   bench_model FOLDER [--threads N] [--isa avx2|avx512] [--dtype float32|float16|bfloat16]
+//               [--quantization int8] [--context 160] [--prefill 512] [--seconds 1.5] [--json FILE]
+//
+// Prefill of one prompt, and decoding 1, 8 and 32 sequences at a modest context, through the
+// product's own ModelRunner (sampling included). Before and after each step the roofs: float32 FMA,
+// int8 VNNI, and a memory read of the model's own size. FLOPs are 2 x body parameters x tokens +
+// attention + output head for sampled rows; bytes are the packed weights, which a decoding step
+// reads once. Medians; a share is the step's rate over the roof's.
+
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+#include <exception>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "engine/backend/cpu/cpu_count.h"
+#include "tests/bench/machine_roofs.h"
+#include "tests/bench/model_steps.h"
+
+namespace quire::bench {
+namespace {
+
+struct Arguments {
+  LoadOptions load;
+  std::int32_t context = 160;
+  std::int32_t prefill = 512;
+  double seconds = 1.5;  // for each step
+  std::string json_file;
+};
+
+struct Roofs {
+  double fma = 0, int8 = 0, read = 0;
+};
+
+struct Row {
+  std::string name;
+  std::int64_t tokens = 0;
+  double seconds = 0, flops = 0, bytes = 0;
+  Roofs roofs;
+};
+
+class RoofGauge final {
+ public:
+  RoofGauge(int threads, bool wide, std::int64_t bytes)
+      : pool_(threads), read_(bytes), wide_(wide), vnni_(wide && has_vnni()) {}
+  Roofs measure() {
+    return {.fma = fma_roof(pool_, wide_),
+            .int8 = int8_roof(pool_, vnni_),
+            .read = read_.measure(pool_)};
+  }
+
+ private:
+  engine::cpu::ThreadPool pool_;
+  ReadRoof read_;
+  bool wide_, vnni_;
+};
+
+Row measure(LoadedModel& model, RoofGauge& gauge, std::string name, const Step& step,
+            double budget) {
+  model.run(step);  // warm
+  const Roofs before = gauge.measure();
+  const double seconds = median_seconds([&] { model.run(step); }, budget);
+  const Roofs after = gauge.measure();
+  return {.name = std::move(name),
+          .tokens = step.tokens,
+          .seconds = seconds,
+          .flops = model.flops(step),
+          .bytes = static_cast<double>(model.weight_bytes()),
+          .roofs = {.fma = (before.fma + after.fma) / 2,
+                    .int8 = (before.int8 + after.int8) / 2,
+                    .read = (before.read + after.read) / 2}};
+}
+
+void print_head() {
+  std::printf(
+      "| step | ms | tokens/s | GFLOP/s | of float32 FMA | of int8 | GB/s | of memory read | "
+      "roofs: "
+      "GFLOP/s, Gop/s, GB/s |\n| --- | --- | --- | --- | --- | --- | --- | --- | --- |\n");
+}
+
+void print_row(const Row& row) {
+  const double flops = row.flops / row.seconds;
+  const double bytes = row.bytes / row.seconds;
+  std::printf(
+      "| %s | %.2f | %.0f | %.0f | %.0f %% | %.0f %% | %.1f | %.0f %% | %.0f, %.0f, %.1f |\n",
+      row.name.c_str(), row.seconds * 1e3, static_cast<double>(row.tokens) / row.seconds,
+      flops * 1e-9, 100 * flops / row.roofs.fma, 100 * flops / row.roofs.int8, bytes * 1e-9,
+      100 * bytes / row.roofs.read, row.roofs.fma * 1e-9, row.roofs.int8 * 1e-9,
+      row.roofs.read * 1e-9);
+  std::fflush(stdout);
+}
+
+void write_json(const Arguments& arguments, const LoadedModel& model, int threads,
+                const std::vector<Row>& rows) {
+  nlohmann::ordered_json body{{"folder", arguments.load.folder.string()},
+                              {"backend", std::string(model.backend_name())},
+                              {"threads", threads},
+                              {"dtype", arguments.load.dtype},
+                              {"quantization", arguments.load.int8 ? "int8" : "none"},
+                              {"context", arguments.context},
+                              {"weight_bytes", model.weight_bytes()},
+                              {"load_seconds", model.load_seconds()}};
+  for (const Row& row : rows) {
+    body["steps"].push_back({{"name", row.name},
+                             {"tokens", row.tokens},
+                             {"seconds", row.seconds},
+                             {"flops", row.flops},
+                             {"bytes", row.bytes},
+                             {"fma_roof", row.roofs.fma},
+                             {"int8_roof", row.roofs.int8},
+                             {"read_roof", row.roofs.read}});
+  }
+  std::ofstream file(arguments.json_file);
+  file << body.dump(2) << '\n';
+  file.close();
+  if (!file) throw std::runtime_error("cannot write " + arguments.json_file);
+}
+
+void run(const Arguments& arguments) {
+  LoadOptions load = arguments.load;
+  if (load.threads <= 0) load.threads = engine::cpu::available_cpus();
+  load.longest = std::max(arguments.context, arguments.prefill);
+  LoadedModel model(load);
+  const bool wide = model.backend_name() == "cpu-avx512";
+  RoofGauge gauge(load.threads, wide, model.weight_bytes());
+  std::printf("%s, %s, %d threads, %.0f MB of weights, loaded in %.2f s, context %d\n\n",
+              arguments.load.folder.filename().c_str(), std::string(model.backend_name()).c_str(),
+              load.threads, static_cast<double>(model.weight_bytes()) * 1e-6, model.load_seconds(),
+              arguments.context);
+  print_head();
+  std::vector<Row> rows;
+  const auto add = [&](std::string name, const Step& step) {
+    rows.push_back(measure(model, gauge, std::move(name), step, arguments.seconds));
+    print_row(rows.back());
+  };
+  add("prefill " + std::to_string(arguments.prefill),
+      *model.step(1, arguments.prefill, arguments.prefill));
+  for (const std::int32_t sequences : {1, 8, 32}) {
+    add("decode " + std::to_string(sequences), *model.step(sequences, arguments.context, 1));
+  }
+  if (!arguments.json_file.empty()) write_json(arguments, model, load.threads, rows);
+}
+
+bool take(Arguments& arguments, const std::string& flag, const std::string& value) {
+  const auto number = [&] { return static_cast<std::int32_t>(std::atoi(value.c_str())); };
+  if (flag == "--threads") {
+    arguments.load.threads = number();
+  } else if (flag == "--isa") {
+    arguments.load.isa = value;
+  } else if (flag == "--dtype") {
+    arguments.load.dtype = value;
+  } else if (flag == "--quantization") {
+    arguments.load.int8 = value == "int8";
+    return value == "int8" || value == "none";
+  } else if (flag == "--context") {
+    arguments.context = number();
+  } else if (flag == "--prefill") {
+    arguments.prefill = number();
+  } else if (flag == "--seconds") {
+    arguments.seconds = std::atof(value.c_str());
+  } else if (flag == "--json") {
+    arguments.json_file = value;
+  } else {
+    return false;
+  }
+  return true;
+}
+
+// A prefill is one step, so that it must fit the largest that the runner is made for.
+bool parse(int argc, char** argv, Arguments& arguments) {
+  if (argc < 2 || argc % 2 != 0) return false;
+  arguments.load.folder = argv[1];
+  for (int i = 2; i + 1 < argc; i += 2) {
+    if (!take(arguments, argv[i], argv[i + 1])) return false;
+  }
+  return arguments.context > 0 && arguments.prefill > 0 && arguments.prefill <= kLargestStep &&
+         arguments.seconds > 0;
+}
+
+}  // namespace
+}  // namespace quire::bench
+
+int main(int argc, char** argv) {
+  quire::bench::Arguments arguments;
+  if (!quire::bench::parse(argc, argv, arguments)) {
+    std::fprintf(
+        stderr,
+        "usage: bench_model FOLDER [--threads N] [--isa I] [--dtype D] [--quantization "
+        "int8]\n       [--context N] [--prefill N, at most 512] [--seconds S] [--json FILE]\n");
+    return 2;
+  }
+  try {
+    quire::bench::run(arguments);
+    return 0;
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "bench_model: %s\n", error.what());
+    return 1;
+  }
+}
