@@ -43,6 +43,9 @@ struct KvCacheSpec {
 
   // The largest group's page, rounded up to kPageAlignment.
   [[nodiscard]] std::int64_t page_bytes() const;
+  // The same groups with block sizes raised to powers of two times their own, so that each group's
+  // page fills as much of the common page as it can. What is left over is padding.
+  [[nodiscard]] KvCacheSpec with_equal_pages() const;
   // Over all groups: what one more token of context costs.
   [[nodiscard]] std::int64_t bytes_per_token() const;
 };

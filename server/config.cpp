@@ -17,7 +17,7 @@ namespace {
 
 constexpr std::size_t kMaxConfigFile = 1 << 20;  // bytes
 constexpr std::string_view kUsage =
-    "usage: quire serve [flags] | bench [flags] | health [--url URL] | --version\n";
+    "usage: quire serve [flags] | plan [flags] | bench [flags] | health [--url URL] | --version\n";
 
 std::string_view trim(std::string_view text) {
   const auto first = text.find_first_not_of(" \t\r");
@@ -144,6 +144,54 @@ ServeConfig read_serve(const ServeFlags& flags, const Environment& environment) 
   return merge(sources);
 }
 
+// The flags of `quire plan`; sizes and dtypes stay text until everything is read.
+class PlanFlags final {
+ public:
+  explicit PlanFlags(CLI::App& app) {
+    auto* model = app.add_option("--model", plan_.model, "Model folder or ORG/NAME");
+    model->type_name("DIR");
+    app.add_option("--config-json", plan_.config_json, "A config.json instead of a folder")
+        ->type_name("FILE")
+        ->excludes(model);
+    number(app, "--max-model-len", plan_.limits.max_model_len, "Tokens of a sequence");
+    number(app, "--max-num-seqs", plan_.limits.max_num_seqs, "Sequences of a step");
+    number(app, "--max-num-batched-tokens", plan_.limits.max_num_batched_tokens,
+           "Tokens of a step");
+    number(app, "--block-size", plan_.limits.block_size, "Tokens per block");
+    app.add_option("--memory", memory_, "Memory for everything [this machine's]")
+        ->type_name("SIZE");
+    app.add_option("--kv-cache-dtype", kv_dtype_, "Of the pages")
+        ->check(CLI::IsMember({"auto", "float32", "float16", "bfloat16", "int8", "fp8"}))
+        ->capture_default_str();
+    app.add_flag("--json", plan_.json, "Print JSON");
+  }
+
+  [[nodiscard]] PlanConfig read() const {
+    PlanConfig plan = plan_;
+    if (!memory_.empty()) {
+      const auto bytes = parse_size(memory_);
+      if (!bytes || *bytes <= 0) throw UsageError("--memory: must be a size such as 24GiB");
+      plan.limits.memory = *bytes;
+    }
+    static const std::map<std::string, DType> kDTypes = {{"float32", DType::kFloat32},
+                                                         {"float16", DType::kFloat16},
+                                                         {"bfloat16", DType::kBFloat16},
+                                                         {"int8", DType::kInt8},
+                                                         {"fp8", DType::kFp8E4M3}};
+    if (const auto it = kDTypes.find(kv_dtype_); it != kDTypes.end()) plan.kv_dtype = it->second;
+    return plan;
+  }
+
+ private:
+  static void number(CLI::App& app, const char* name, std::int32_t& target, const char* help) {
+    app.add_option(name, target, help)->check(CLI::Range(1, 1 << 30))->type_name("N");
+  }
+
+  PlanConfig plan_;
+  std::string memory_;
+  std::string kv_dtype_ = "auto";
+};
+
 }  // namespace
 
 Environment process_environment() {
@@ -170,6 +218,8 @@ Config parse_command_line(const std::vector<std::string>& args, const Environmen
   app.add_flag("--version", version, "Print the version");
   CLI::App* serve = app.add_subcommand("serve", "Serve a model over HTTP");
   const ServeFlags flags(*serve);
+  CLI::App* plan = app.add_subcommand("plan", "Print what a model needs, before it is loaded");
+  const PlanFlags plan_flags(*plan);
   CLI::App* health = app.add_subcommand("health", "Exit status 0 when /health is 200");
   health->add_option("--url", config.health.url, "Of the server")->capture_default_str();
   app.add_subcommand("bench", "Measure a server under load (see quire bench --help)");
@@ -188,6 +238,9 @@ Config parse_command_line(const std::vector<std::string>& args, const Environmen
   } else if (serve->parsed()) {
     config.command = Command::kServe;
     config.serve = read_serve(flags, environment);
+  } else if (plan->parsed()) {
+    config.command = Command::kPlan;
+    config.plan = plan_flags.read();
   } else if (health->parsed()) {
     config.command = Command::kHealth;
   } else {

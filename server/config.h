@@ -15,6 +15,7 @@
 #include <utility>
 #include <vector>
 
+#include "engine/memory_plan.h"
 #include "engine/options.h"
 #include "proto/error.h"
 #include "server/http.h"
@@ -31,6 +32,7 @@ class UsageError : public std::runtime_error {
 struct ServeConfig {
   std::string model;  // a folder or ORG/NAME of the Hugging Face cache; empty: the default model
   std::string served_model_name;  // empty: from the model
+  std::string chat_template;      // a file; empty: the model's own
   engine::EngineOptions engine;
   ListenerOptions listener;
   HttpLimits http;
@@ -54,12 +56,21 @@ struct HealthConfig {
   std::string url = "http://127.0.0.1:8000";
 };
 
-enum class Command : std::uint8_t { kServe, kBench, kHealth, kPrinted };
+struct PlanConfig {
+  std::string model;              // as in ServeConfig; empty: the default model
+  std::string config_json;        // a config.json instead of a folder
+  engine::PlanLimits limits;      // memory 0: what this machine has
+  std::optional<DType> kv_dtype;  // absent: the weights' own
+  bool json = false;
+};
+
+enum class Command : std::uint8_t { kServe, kPlan, kBench, kHealth, kPrinted };
 
 struct Config {
   Command command = Command::kPrinted;  // kPrinted: help or version was asked for
   std::string printed;
   ServeConfig serve;
+  PlanConfig plan;
   HealthConfig health;
   std::vector<std::string> bench_args;  // what follows `bench`
 };

@@ -22,6 +22,8 @@ int run(const std::vector<std::string>& args) {
   switch (config.command) {
     case Command::kServe:
       return run_serve(config.serve);
+    case Command::kPlan:
+      return run_plan(config.plan);
     case Command::kHealth:
       return run_health(config.health);
     case Command::kBench:

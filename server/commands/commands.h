@@ -7,6 +7,7 @@
 namespace quire::server {
 
 int run_serve(const ServeConfig& config);
+int run_plan(const PlanConfig& config);
 int run_health(const HealthConfig& config);
 
 }  // namespace quire::server

@@ -1,0 +1,69 @@
+#include "engine/memory_plan.h"
+
+#include <algorithm>
+
+namespace quire::engine {
+namespace {
+
+std::int64_t ceil_div(std::int64_t value, std::int64_t by) { return (value + by - 1) / by; }
+
+// The longest context of at most `limit` tokens whose blocks are no more than there are.
+std::int64_t longest_context(const cache::KvCacheSpec& kv, std::int64_t num_blocks,
+                             std::int64_t limit) {
+  std::int64_t low = 0;
+  std::int64_t high = limit;
+  while (low < high) {
+    const std::int64_t middle = low + (high - low + 1) / 2;
+    if (blocks_for(kv, middle) <= num_blocks) {
+      low = middle;
+    } else {
+      high = middle - 1;
+    }
+  }
+  return low;
+}
+
+}  // namespace
+
+std::int64_t workspace_bytes(const ModelShape& shape, const PlanLimits& limits) {
+  const std::int64_t q = std::int64_t{shape.num_heads} * shape.head_dim;
+  const std::int64_t kv = 2 * std::int64_t{shape.num_kv_heads} * shape.head_dim;
+  // Residual, its norm and a layer's output; q, k and v; the heads' output; gate, up and product.
+  const std::int64_t per_token = 3 * shape.hidden_size + 2 * q + kv + 3 * shape.intermediate_size;
+  const std::int64_t per_sample = shape.hidden_size + shape.vocab_size;
+  const std::int64_t floats =
+      limits.max_num_batched_tokens * per_token + limits.max_num_seqs * per_sample;
+  return floats * dtype_bytes(DType::kFloat32);
+}
+
+std::int64_t blocks_for(const cache::KvCacheSpec& kv, std::int64_t length) {
+  std::int64_t blocks = 0;
+  for (const cache::KvGroupSpec& group : kv.groups) {
+    std::int64_t tokens = length;
+    // A window that does not begin at a block's edge reaches into one block more.
+    if (group.kind == cache::AttentionKind::kSlidingWindow) {
+      tokens = std::min<std::int64_t>(tokens, group.window + group.block_size);
+    }
+    blocks += ceil_div(tokens, group.block_size);
+  }
+  return blocks;
+}
+
+MemoryPlan make_memory_plan(const ModelShape& shape, const PlanLimits& limits) {
+  MemoryPlan plan;
+  plan.weight_bytes = shape.parameters * dtype_bytes(shape.dtype);
+  plan.workspace_bytes = workspace_bytes(shape, limits);
+  plan.kv = shape.kv_spec(limits.block_size, limits.kv_dtype);
+  plan.bytes_per_token = plan.kv.bytes_per_token();
+  plan.page_bytes = plan.kv.page_bytes();
+  plan.max_model_len = limits.max_model_len > 0 ? limits.max_model_len : shape.max_positions;
+  const std::int64_t needed = blocks_for(plan.kv, plan.max_model_len);
+  plan.sequence_bytes = needed * plan.page_bytes;
+  const std::int64_t left = limits.memory - plan.weight_bytes - plan.workspace_bytes;
+  plan.num_blocks = std::max<std::int64_t>(left, 0) / plan.page_bytes;
+  plan.longest_context = longest_context(plan.kv, plan.num_blocks, shape.max_positions);
+  plan.num_sequences = plan.num_blocks / needed;
+  return plan;
+}
+
+}  // namespace quire::engine

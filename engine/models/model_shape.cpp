@@ -1,0 +1,207 @@
+#include "engine/models/model_shape.h"
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "engine/models/config_reader.h"
+#include "proto/error.h"
+
+namespace quire::engine {
+namespace {
+
+// Far beyond any model, and small enough that no product below overflows 64 bits.
+constexpr std::int64_t kMaxWidth = 1 << 20;
+constexpr std::int64_t kMaxLayers = 1 << 10;
+constexpr std::int64_t kMaxVocabulary = 1 << 24;
+constexpr std::int64_t kMaxExperts = 1 << 14;
+constexpr std::int64_t kMaxPositions = std::int64_t{1} << 30;
+
+// DeepSeek-V2's latent, for models that have none.
+constexpr std::int64_t kUsualLatent = 512 + 64;
+constexpr std::int32_t kUsualGroups = 8;
+
+// A field under the name of its family: GPT-2's n_embd is Llama's hidden_size.
+struct Field {
+  const char* name;
+  const char* gpt2_name;
+};
+
+std::int64_t integer(const ConfigReader& config, Field field, std::int64_t max) {
+  const bool gpt2 = field.gpt2_name != nullptr && config.has(field.gpt2_name);
+  return config.integer(gpt2 ? field.gpt2_name : field.name, 1, max);
+}
+
+std::int64_t integer_or(const ConfigReader& config, const char* name, std::int64_t max,
+                        std::int64_t fallback) {
+  return config.has(name) ? config.integer(name, 0, max) : fallback;
+}
+
+DType stored_dtype(const ConfigReader& config) {
+  const char* key = config.has("dtype") ? "dtype" : "torch_dtype";
+  const std::string name = config.string_or(key, "float32");
+  if (name == "float32") return DType::kFloat32;
+  if (name == "float16") return DType::kFloat16;
+  if (name == "bfloat16") return DType::kBFloat16;
+  config.refuse(key, "must be float32, float16 or bfloat16");
+}
+
+// Parameters of one layer's attention, norms of the latents included.
+std::int64_t attention_parameters(const ConfigReader& config, const ModelShape& shape) {
+  const std::int64_t hidden = shape.hidden_size;
+  if (shape.latent_dim > 0) {
+    const std::int64_t rank = config.integer("kv_lora_rank", 1, kMaxWidth);
+    const std::int64_t nope = integer_or(config, "qk_nope_head_dim", kMaxWidth, 128);
+    const std::int64_t rope = shape.latent_dim - rank;
+    const std::int64_t value = integer_or(config, "v_head_dim", kMaxWidth, 128);
+    const std::int64_t query_rank = integer_or(config, "q_lora_rank", kMaxWidth, 0);
+    const std::int64_t query_width = shape.num_heads * (nope + rope);
+    const std::int64_t query = query_rank > 0
+                                   ? hidden * query_rank + query_rank + query_rank * query_width
+                                   : hidden * query_width;
+    return query + hidden * shape.latent_dim + rank + rank * shape.num_heads * (nope + value) +
+           shape.num_heads * value * hidden;
+  }
+  const std::int64_t q = std::int64_t{shape.num_heads} * shape.head_dim;
+  const std::int64_t kv = std::int64_t{shape.num_kv_heads} * shape.head_dim;
+  std::int64_t biases = 0;
+  const bool qwen2 = shape.architecture.starts_with("Qwen2");  // biases without a field for them
+  if (config.boolean_or("attention_bias", qwen2)) biases = q + 2 * kv + (qwen2 ? 0 : hidden);
+  return hidden * (q + 2 * kv) + q * hidden + biases;
+}
+
+// Parameters of all layers' feed-forward parts: gated, dense or of experts.
+std::int64_t feed_forward_parameters(const ConfigReader& config, const ModelShape& shape) {
+  const std::int64_t hidden = shape.hidden_size;
+  const std::int64_t dense = 3 * hidden * shape.intermediate_size;
+  const char* key = config.has("n_routed_experts") ? "n_routed_experts" : "num_local_experts";
+  const std::int64_t experts = integer_or(config, key, kMaxExperts, 0);
+  if (experts == 0) return shape.num_layers * dense;
+  const std::int64_t shared = integer_or(config, "n_shared_experts", kMaxExperts, 0);
+  const std::int64_t width =
+      integer_or(config, "moe_intermediate_size", kMaxWidth, shape.intermediate_size);
+  const std::int64_t first_dense = std::min<std::int64_t>(
+      integer_or(config, "first_k_dense_replace", kMaxLayers, 0), shape.num_layers);
+  const std::int64_t router = hidden * experts;
+  const std::int64_t sparse = 3 * hidden * width * (experts + shared) + router;
+  return first_dense * dense + (shape.num_layers - first_dense) * sparse;
+}
+
+std::int64_t decoder_parameters(const ConfigReader& config, const ModelShape& shape) {
+  const std::int64_t embedding = shape.vocab_size * shape.hidden_size;
+  const std::int64_t heads = config.boolean_or("tie_word_embeddings", false) ? 1 : 2;
+  const std::int64_t norms = (2 * std::int64_t{shape.num_layers} + 1) * shape.hidden_size;
+  return heads * embedding + norms + shape.num_layers * attention_parameters(config, shape) +
+         feed_forward_parameters(config, shape);
+}
+
+// GPT-2: learned positions, biases everywhere, norms with a shift, the head tied.
+std::int64_t gpt2_parameters(const ModelShape& shape) {
+  const std::int64_t hidden = shape.hidden_size;
+  const std::int64_t wide = shape.intermediate_size;
+  const std::int64_t layer =
+      4 * hidden * hidden + 4 * hidden + 2 * hidden * wide + wide + hidden + 4 * hidden;
+  return (shape.vocab_size + shape.max_positions) * hidden + shape.num_layers * layer + 2 * hidden;
+}
+
+// The layers with a window: those that layer_types names, else all from max_window_layers on.
+void read_windows(const nlohmann::json& json, const ConfigReader& config, ModelShape& shape) {
+  const std::int64_t window = integer_or(config, "sliding_window", kMaxPositions, 0);
+  if (window == 0 || !config.boolean_or("use_sliding_window", true)) return;
+  std::int64_t layers = shape.num_layers;
+  if (const auto types = json.find("layer_types"); types != json.end() && types->is_array()) {
+    layers = std::count(types->begin(), types->end(), "sliding_attention");
+  } else {
+    layers -= integer_or(config, "max_window_layers", kMaxLayers, 0);
+  }
+  shape.window = static_cast<std::int32_t>(window);
+  shape.window_layers =
+      static_cast<std::int32_t>(std::clamp<std::int64_t>(layers, 0, shape.num_layers));
+}
+
+cache::KvGroupSpec group(const ModelShape& shape, std::int32_t layers, std::int32_t block_size,
+                         DType dtype) {
+  const bool latent = shape.latent_dim > 0;
+  return {.kind = latent ? cache::AttentionKind::kLatent : cache::AttentionKind::kFull,
+          .num_layers = layers,
+          .num_kv_heads = latent ? 1 : shape.num_kv_heads,
+          .head_dim = latent ? shape.latent_dim : shape.head_dim,
+          .window = 0,
+          .block_size = block_size,
+          .dtype = dtype};
+}
+
+}  // namespace
+
+cache::KvCacheSpec ModelShape::kv_spec(std::int32_t block_size, DType kv_dtype) const {
+  cache::KvCacheSpec spec;
+  if (window_layers < num_layers) {
+    spec.groups.push_back(group(*this, num_layers - window_layers, block_size, kv_dtype));
+  }
+  if (window_layers > 0) {
+    cache::KvGroupSpec windowed = group(*this, window_layers, block_size, kv_dtype);
+    windowed.kind = cache::AttentionKind::kSlidingWindow;
+    windowed.window = window;
+    spec.groups.push_back(windowed);
+  }
+  return spec.with_equal_pages();
+}
+
+std::int64_t bytes_per_token(const ModelShape& shape, HeadSharing sharing, DType kv_dtype) {
+  const std::int64_t one_head =
+      2 * std::int64_t{shape.num_layers} * shape.head_dim * dtype_bytes(kv_dtype);
+  switch (sharing) {
+    case HeadSharing::kMha:
+      return shape.num_heads * one_head;
+    case HeadSharing::kGqa: {
+      const bool own = shape.latent_dim == 0 && shape.num_kv_heads < shape.num_heads;
+      return (own ? shape.num_kv_heads : std::min(kUsualGroups, shape.num_heads)) * one_head;
+    }
+    case HeadSharing::kMqa:
+      return one_head;
+    case HeadSharing::kMla:
+      return (shape.latent_dim > 0 ? shape.latent_dim : kUsualLatent) * shape.num_layers *
+             dtype_bytes(kv_dtype);
+  }
+  return 0;
+}
+
+ModelShape read_model_shape(const nlohmann::json& json, const std::string& file) {
+  if (!json.is_object()) throw StartupError(file + ": must be an object");
+  // Models that also see or hear keep their decoder's fields in a part of their own.
+  if (const auto text = json.find("text_config"); text != json.end() && text->is_object()) {
+    nlohmann::json inner = *text;
+    if (json.contains("architectures")) inner["architectures"] = json["architectures"];
+    return read_model_shape(inner, file);
+  }
+  const ConfigReader config(json, file);
+  ModelShape shape;
+  shape.architecture = config.single_string("architectures");
+  shape.vocab_size = config.integer("vocab_size", 1, kMaxVocabulary);
+  shape.hidden_size = integer(config, {"hidden_size", "n_embd"}, kMaxWidth);
+  const auto narrow = [](std::int64_t value) { return static_cast<std::int32_t>(value); };
+  shape.num_layers = narrow(integer(config, {"num_hidden_layers", "n_layer"}, kMaxLayers));
+  shape.num_heads = narrow(integer(config, {"num_attention_heads", "n_head"}, kMaxWidth));
+  shape.max_positions =
+      narrow(integer(config, {"max_position_embeddings", "n_positions"}, kMaxPositions));
+  shape.num_kv_heads =
+      narrow(integer_or(config, "num_key_value_heads", shape.num_heads, shape.num_heads));
+  if (shape.num_kv_heads == 0) config.refuse("num_key_value_heads", "must be at least 1");
+  const std::int64_t split = shape.hidden_size / shape.num_heads;
+  const bool latent = config.has("kv_lora_rank");
+  shape.head_dim = narrow(latent ? integer_or(config, "v_head_dim", kMaxWidth, 128)
+                                 : integer_or(config, "head_dim", kMaxWidth, split));
+  if (shape.head_dim == 0) config.refuse("head_dim", "must be at least 1");
+  shape.dtype = stored_dtype(config);
+  const bool gpt2 = config.has("n_embd");
+  shape.intermediate_size = gpt2 ? integer_or(config, "n_inner", kMaxWidth, 4 * shape.hidden_size)
+                                 : config.integer("intermediate_size", 1, kMaxWidth);
+  if (latent) {
+    shape.latent_dim = config.integer("kv_lora_rank", 1, kMaxWidth) +
+                       narrow(integer_or(config, "qk_rope_head_dim", kMaxWidth, 64));
+  }
+  read_windows(json, config, shape);
+  shape.parameters = gpt2 ? gpt2_parameters(shape) : decoder_parameters(config, shape);
+  return shape;
+}
+
+}  // namespace quire::engine

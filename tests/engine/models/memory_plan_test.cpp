@@ -1,0 +1,165 @@
+// Memory plans against the literature's figures, and parameter counts against what transformers
+// makes of the same config.json.
+
+#include "engine/memory_plan.h"
+
+#include <nlohmann/json.hpp>
+
+#include "proto/error.h"
+
+#include <catch2/catch.hpp>
+
+namespace quire::engine {
+namespace {
+
+using nlohmann::json;
+
+constexpr std::int64_t kGiB = std::int64_t{1} << 30;
+constexpr std::int64_t kMiB = std::int64_t{1} << 20;
+
+json llama(int layers, int hidden, int heads, int kv_heads, int wide, int words) {
+  return {{"architectures", {"LlamaForCausalLM"}},
+          {"torch_dtype", "float16"},
+          {"vocab_size", words},
+          {"hidden_size", hidden},
+          {"intermediate_size", wide},
+          {"num_hidden_layers", layers},
+          {"num_attention_heads", heads},
+          {"num_key_value_heads", kv_heads},
+          {"max_position_embeddings", 131072}};
+}
+
+json llama_7b(int kv_heads) { return llama(32, 4096, 32, kv_heads, 11008, 32000); }
+
+json deepseek_v3() {
+  json config = llama(61, 7168, 128, 128, 18432, 129280);
+  config.update({{"architectures", {"DeepseekV3ForCausalLM"}},
+                 {"torch_dtype", "bfloat16"},
+                 {"n_routed_experts", 256},
+                 {"n_shared_experts", 1},
+                 {"moe_intermediate_size", 2048},
+                 {"first_k_dense_replace", 3},
+                 {"kv_lora_rank", 512},
+                 {"q_lora_rank", 1536},
+                 {"qk_rope_head_dim", 64},
+                 {"qk_nope_head_dim", 128},
+                 {"v_head_dim", 128}});
+  return config;
+}
+
+ModelShape shape_of(const json& config) { return read_model_shape(config, "config.json"); }
+
+std::string refusal(const json& config) {
+  try {
+    (void)shape_of(config);
+  } catch (const StartupError& error) {
+    return error.what();
+  }
+  return "accepted";
+}
+
+TEST_CASE("a token's keys and values take what the literature says") {
+  // 32 layers, 32 heads of 128, 4,096 tokens, fp16.
+  CHECK(shape_of(llama_7b(32)).kv_spec(16, DType::kFloat16).bytes_per_token() * 4096 == 2 * kGiB);
+  CHECK(shape_of(llama_7b(8)).kv_spec(16, DType::kFloat16).bytes_per_token() * 4096 == 512 * kMiB);
+  CHECK(shape_of(llama_7b(1)).kv_spec(16, DType::kFloat16).bytes_per_token() * 4096 == 64 * kMiB);
+
+  // DeepSeek-V3 at 100,000 tokens: 400 GB as MHA, 3.1 GB as MQA, 7.0 GB as it is.
+  const ModelShape shape = shape_of(deepseek_v3());
+  const auto gigabytes = [&](HeadSharing sharing) {
+    return static_cast<double>(bytes_per_token(shape, sharing, DType::kFloat16)) * 1e5 / 1e9;
+  };
+  CHECK(gigabytes(HeadSharing::kMha) == Approx(399.8).margin(0.1));
+  CHECK(gigabytes(HeadSharing::kMqa) == Approx(3.12).margin(0.01));
+  CHECK(gigabytes(HeadSharing::kMla) == Approx(7.03).margin(0.01));
+  CHECK(shape.kv_spec(16, DType::kFloat16).bytes_per_token() ==
+        bytes_per_token(shape, HeadSharing::kMla, DType::kFloat16));
+}
+
+TEST_CASE("parameters are counted as transformers counts them") {
+  CHECK(shape_of(llama_7b(32)).parameters == 6738415616);
+  json tied = llama(16, 2048, 32, 8, 8192, 128256);
+  tied["tie_word_embeddings"] = true;
+  CHECK(shape_of(tied).parameters == 1235814400);
+  CHECK(shape_of(deepseek_v3()).parameters == 671026404352);
+
+  json mixtral = llama(32, 4096, 32, 8, 14336, 32000);
+  mixtral["num_local_experts"] = 8;
+  CHECK(shape_of(mixtral).parameters == 46702792704);
+
+  json qwen = llama(28, 3584, 28, 4, 18944, 152064);
+  qwen["architectures"] = {"Qwen2ForCausalLM"};
+  CHECK(shape_of(qwen).parameters == 7615616512);
+
+  const json gpt2 = {{"architectures", {"GPT2LMHeadModel"}},
+                     {"vocab_size", 50257},
+                     {"n_embd", 768},
+                     {"n_layer", 12},
+                     {"n_head", 12},
+                     {"n_positions", 1024}};
+  CHECK(shape_of(gpt2).parameters == 124439808);
+  CHECK(shape_of(gpt2).dtype == DType::kFloat32);
+}
+
+TEST_CASE("what is planned fits into the memory, and one block more does not") {
+  const ModelShape shape = shape_of(llama_7b(8));
+  for (const std::int64_t memory : {14 * kGiB, 24 * kGiB, 80 * kGiB}) {
+    const MemoryPlan plan = make_memory_plan(
+        shape, {.memory = memory, .max_model_len = 4096, .kv_dtype = DType::kFloat16});
+    const std::int64_t used =
+        plan.weight_bytes + plan.workspace_bytes + plan.num_blocks * plan.page_bytes;
+    CHECK(plan.num_blocks > 0);
+    CHECK(used <= memory);
+    CHECK(used + plan.page_bytes > memory);
+    CHECK(plan.num_sequences == plan.num_blocks / 256);
+    CHECK(plan.sequence_bytes == 512 * kMiB);
+    CHECK(plan.longest_context == std::min<std::int64_t>(plan.num_blocks * 16, 131072));
+  }
+}
+
+TEST_CASE("a model that does not fit has no blocks and no sequences") {
+  const MemoryPlan plan = make_memory_plan(shape_of(llama_7b(32)), {.memory = 10 * kGiB});
+  CHECK(plan.num_blocks == 0);
+  CHECK(plan.longest_context == 0);
+  CHECK_FALSE(plan.fits());
+}
+
+TEST_CASE("layers with a window hold a window's blocks") {
+  json config = llama(4, 512, 8, 8, 1024, 1000);
+  config["sliding_window"] = 1024;
+  config["layer_types"] = {"sliding_attention", "full_attention", "sliding_attention",
+                           "full_attention"};
+  const ModelShape shape = shape_of(config);
+  CHECK(shape.window_layers == 2);
+  const cache::KvCacheSpec kv = shape.kv_spec(16, DType::kFloat16);
+  CHECK(kv.groups.size() == 2);
+  CHECK(blocks_for(kv, 16) == 2);
+  CHECK(blocks_for(kv, 100000) == 6250 + 65);
+  config["use_sliding_window"] = false;
+  CHECK(shape_of(config).kv_spec(16, DType::kFloat16).groups.size() == 1);
+}
+
+TEST_CASE("a config.json that says too little or too much is refused by field") {
+  for (const char* field : {"vocab_size", "hidden_size", "num_hidden_layers", "intermediate_size",
+                            "num_attention_heads", "max_position_embeddings", "architectures"}) {
+    json config = llama_7b(8);
+    config.erase(field);
+    CHECK(refusal(config).find(std::string("config.json: ") + field) == 0);
+    config[field] = -1;
+    CHECK(refusal(config).find(std::string("config.json: ") + field) == 0);
+  }
+  json config = llama_7b(8);
+  config["num_key_value_heads"] = 33;
+  CHECK(refusal(config).find("config.json: num_key_value_heads") == 0);
+  CHECK(refusal(json::array()) == "config.json: must be an object");
+}
+
+TEST_CASE("a model that also sees keeps its decoder's fields inside") {
+  json outer = {{"architectures", {"SomeForConditionalGeneration"}}, {"text_config", llama_7b(8)}};
+  outer["text_config"].erase("architectures");
+  CHECK(shape_of(outer).architecture == "SomeForConditionalGeneration");
+  CHECK(shape_of(outer).num_kv_heads == 8);
+}
+
+}  // namespace
+}  // namespace quire::engine
