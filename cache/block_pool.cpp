@@ -32,11 +32,11 @@ void BlockPool::add_ref(BlockId id) {
   ++block.ref_count;
 }
 
-void BlockPool::release(BlockId id) {
+void BlockPool::release(BlockId id, std::int32_t neighbour) {
   Block& block = blocks_[index(id)];
   CHECK_GT(block.ref_count, 0);
   --block.ref_count;
-  if (block.ref_count == 0) link_at_back(static_cast<std::int32_t>(id));
+  if (block.ref_count == 0) link_after(neighbour, static_cast<std::int32_t>(id));
 }
 
 std::size_t BlockPool::index(BlockId id) const {
@@ -52,12 +52,12 @@ void BlockPool::unlink(Block& block) {
   --num_free_;
 }
 
-void BlockPool::link_at_back(std::int32_t block) {
-  const std::int32_t last = blocks_[sentinel_].previous;
-  blocks_[block].previous = last;
-  blocks_[block].next = sentinel_;
-  blocks_[last].next = block;
-  blocks_[sentinel_].previous = block;
+void BlockPool::link_after(std::int32_t neighbour, std::int32_t block) {
+  const std::int32_t next = blocks_[neighbour].next;
+  blocks_[block].previous = neighbour;
+  blocks_[block].next = next;
+  blocks_[neighbour].next = block;
+  blocks_[next].previous = block;
   ++num_free_;
 }
 

@@ -6,14 +6,14 @@
 // The free list is doubly linked through one flat array and its order is the eviction order:
 //
 //   blocks_[0 .. num_blocks - 1]   the blocks
-//   blocks_[num_blocks]            the sentinel: both ends of the circular list, so that linking
-//   and
-//                                  unlinking have no case for an empty list or an end
+//   blocks_[num_blocks]            the sentinel: both ends of the circular list, so that neither
+//                                  linking nor unlinking has a case for an empty list or an end
 //
 //   sentinel -> evicted first -> ... -> evicted last -> sentinel
 //
 // 1. A block is on the free list exactly when its ref_count is 0.
-// 2. A block that is released goes to the back: what was released first is reused first.
+// 2. A released block goes to the back (what was released first is reused first), or to the front
+//    where its content is of no use to anybody.
 // 3. The destructor proves that every block came back.
 // Cost: O(1) for everything but construction and check_invariants; no memory is allocated after
 // construction.
@@ -39,9 +39,10 @@ class BlockPool final {
   [[nodiscard]] std::optional<BlockId> allocate();
   // One more reference. A free block leaves the list: its content is taken up again.
   void add_ref(BlockId id);
-  // One reference less; the last one puts the block at the back of the free list.
-  // Invariant: the block is held.
-  void release(BlockId id);
+  // One reference less; the last one puts the block at the back of the free list, or, where its
+  // content is not worth keeping, at the front. Invariant: the block is held.
+  void release(BlockId id) { release(id, blocks_[static_cast<std::size_t>(sentinel_)].previous); }
+  void release_to_front(BlockId id) { release(id, sentinel_); }
 
   [[nodiscard]] std::int32_t num_blocks() const { return sentinel_; }
   [[nodiscard]] std::int32_t num_free() const { return num_free_; }
@@ -55,7 +56,8 @@ class BlockPool final {
   // Invariant: the id is one of the pool's.
   [[nodiscard]] std::size_t index(BlockId id) const;
   void unlink(Block& block);
-  void link_at_back(std::int32_t block);
+  void link_after(std::int32_t neighbour, std::int32_t block);
+  void release(BlockId id, std::int32_t neighbour);
 
   std::vector<Block> blocks_;
   std::int32_t sentinel_;

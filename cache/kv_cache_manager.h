@@ -1,58 +1,184 @@
 #pragma once
-// KvCacheManager: the room's one door. Gives sequences the blocks they need and takes them back.
+// KvCacheManager: the room's one door. Gives sequences the blocks they need, those that others have
+// computed already among them, and takes them back.
 //
 // One owner: the engine thread; no lock. Holds ids only: the memory is engine/KvStorage's.
-// 1. Every block is either free or held; the sum of references equals the sum of table entries
-//    (check_invariants).
-// 2. allocate_slots is all or nothing.
-// 3. A reservation is blocks set aside, not yet in a table: free_blocks() does not count them.
-// Cost: O(blocks gained or lost); allocates no memory after construction.
+//
+// The life of a sequence's blocks:
+//   make_room_in   capacity for its tables (any thread)
+//   claim          blocks for all its tokens: shared ones first, then new ones
+//   allocate_slots before each step; gives back what left a window
+//   commit         after each step: full blocks enter the prefix tree
+//   free           everything back, tail first; committed blocks keep their content until reused
+//
+// 1. Every block is free or held; the references add up to the entries of all tables and the
+//    sources of copies in flight (check_invariants).
+// 2. claim and allocate_slots are all or nothing.
+// 3. A block with two owners is full and is never written. What is shared in part is copied:
+//    copies() lists what the next step must copy before it writes anything; the sources are held
+//    until finish_copies().
+// 4. A promise is kept: a sequence always gets the blocks it was promised. Where a group has a
+//    window, its sequences give blocks back and ask for others as they go on; a block that several
+//    of them share is therefore paid for by each (`shared_debt`), as if each had its own.
+// Cost: O(tokens) for claim, O(blocks gained or lost) for the rest; allocates no memory after
+// construction.
 
 #include <cstdint>
 #include <memory>
+#include <optional>
+#include <span>
+#include <vector>
 
 #include "cache/block_pool.h"
-#include "cache/block_table.h"
 #include "cache/kv_spec.h"
 #include "cache/options.h"
+#include "cache/prefix_cache.h"
+#include "cache/sequence_blocks.h"
 
 namespace quire::cache {
 
 struct CacheUsage {
   std::int32_t total_blocks = 0;
-  std::int32_t free_blocks = 0;      // neither held nor reserved
-  std::int32_t reserved_blocks = 0;  // set aside and not yet in a table
+  std::int32_t free_blocks = 0;      // neither held nor set aside
+  std::int32_t reserved_blocks = 0;  // promised and not yet in a table
+  std::int32_t shared_debt = 0;      // invariant 4
+  std::int32_t cached_blocks = 0;    // pages of the prefix tree, held or free
+};
+
+// Since start.
+struct CacheStats {
+  std::int64_t queried_tokens = 0;  // of claims that could have hit
+  std::int64_t hit_tokens = 0;      // not computed again: prefix hits and forks
+  std::int64_t hits = 0;            // claims with a hit in the tree
+  std::int64_t partial_hits = 0;    // of these, with a partly equal block
+  std::int64_t forks = 0;           // claims that shared a running sequence's blocks
+  std::int64_t copies = 0;          // pages copied on write
+  std::int64_t evictions = 0;       // pages of the tree whose blocks were reused
+  std::int64_t joined_blocks = 0;   // computed twice at the same time, kept once
+};
+
+// A page that must be copied before the step writes.
+struct BlockCopy {
+  std::int32_t group = 0;
+  BlockId from = kNoBlock;
+  BlockId to = kNoBlock;
+};
+
+// What a sequence asks for when it starts.
+struct Claim {
+  CacheRoot root = {};
+  std::span<const TokenId> tokens = {};  // all that are known
+  std::int64_t max_reused = 0;       // tokens that need not be computed; less than tokens.size()
+  std::int64_t promised_tokens = 0;  // blocks for so many are promised; 0: no promise
+  // A running sequence with the same beginning, and how many of its tokens are computed and the
+  // same; may be null.
+  const SequenceBlocks* leader = nullptr;
+  std::int64_t leader_tokens = 0;
 };
 
 class KvCacheManager final {
  public:
-  KvCacheManager(CacheOptions options, KvCacheSpec spec);
+  KvCacheManager(const CacheOptions& options, KvCacheSpec spec);
 
   [[nodiscard]] const KvCacheSpec& spec() const { return spec_; }
-  [[nodiscard]] std::int32_t block_size() const { return spec_.groups.front().block_size; }
-  // Blocks that hold `num_tokens` tokens.
+  [[nodiscard]] std::size_t num_groups() const { return groups_.size(); }
+  // Blocks of the group that cover `num_tokens` tokens from position 0.
+  [[nodiscard]] std::int64_t table_size(std::size_t group, std::int64_t num_tokens) const;
+  // The most blocks that a sequence of so many tokens holds at once, over all groups.
   [[nodiscard]] std::int64_t blocks_for(std::int64_t num_tokens) const;
+  // The longest sequence that the pool holds.
+  [[nodiscard]] std::int64_t max_tokens() const;
 
-  // Grows `table` so that it holds `num_tokens` tokens in all. False (and nothing changed) where
-  // too few blocks are free. `reservation`: blocks of reserve() that may be drawn on first; it is
-  // lowered by what was used.
-  [[nodiscard]] bool allocate_slots(BlockTable& table, std::int64_t num_tokens,
-                                    std::int32_t& reservation);
-  // Sets `num_blocks` aside; false where too few are free.
-  [[nodiscard]] bool reserve(std::int32_t num_blocks);
-  void release_reservation(std::int32_t num_blocks);
+  // Capacity for `num_tokens`, so that nothing is allocated later. Any thread.
+  void make_room_in(SequenceBlocks& blocks, std::int64_t num_tokens) const;
 
-  // Gives all blocks of the table back, tail first, and empties it.
-  void free(BlockTable& table);
+  // Blocks for all tokens of a sequence that holds none. The tokens that need not be computed, or
+  // nullopt (and nothing changed) where too few blocks are free.
+  [[nodiscard]] std::optional<std::int32_t> claim(SequenceBlocks& blocks, const Claim& claim);
+  // Slots for the tokens [num_computed, num_tokens), where those before are computed. Gives back
+  // what no token from num_computed on attends to. False where too few blocks are free.
+  [[nodiscard]] bool allocate_slots(SequenceBlocks& blocks, std::int64_t num_computed,
+                                    std::int64_t num_tokens);
+  // The first `num_computed` of `tokens` are computed, and will not be written again.
+  void commit(SequenceBlocks& blocks, const CacheRoot& root, std::span<const TokenId> tokens,
+              std::int64_t num_computed);
+  // Gives all blocks and the promise back.
+  void free(SequenceBlocks& blocks);
+
+  // Forgets what the block holds, where it is free: as if it had been evicted.
+  void evict(BlockId block);
+
+  // The most pages that one claim copies.
+  [[nodiscard]] std::size_t max_copies() const;
+  // Copies of the claims since finish_copies(), in the order in which they must be done.
+  [[nodiscard]] std::span<const BlockCopy> copies() const { return copies_; }
+  void finish_copies();
 
   [[nodiscard]] CacheUsage usage() const;
+  [[nodiscard]] const CacheStats& stats() const { return stats_; }
+  [[nodiscard]] std::int32_t ref_count(BlockId block) const { return pool_.ref_count(block); }
+  [[nodiscard]] bool is_cached(BlockId block) const { return prefix_.holds(block); }
   void check_invariants() const;
 
  private:
-  KvCacheSpec spec_;
+  struct Group {
+    std::int32_t block_size = 1;
+    std::int64_t window = kNoWindow;
+    std::int64_t most_held = 0;  // blocks of one sequence at once
+  };
+  // A beginning that is there already: in the tree, or in a leader's tables.
+  struct Reuse {
+    std::int64_t num_tokens = 0;
+    PrefixHit hit;
+    const SequenceBlocks* leader = nullptr;
+  };
+
+  [[nodiscard]] bool has_window(std::size_t group) const {
+    return groups_[group].window != kNoWindow;
+  }
+  // The first block that the token at position `num_computed` attends to.
+  [[nodiscard]] std::int64_t first_block(std::size_t group, std::int64_t num_computed) const;
+  [[nodiscard]] std::int64_t end_block(std::size_t group, std::int64_t first,
+                                       std::int64_t num_tokens) const;
+  [[nodiscard]] std::int32_t num_free() const {
+    return pool_.num_free() - reserved_ - shared_debt_;
+  }
+
+  // The parts of claim().
+  [[nodiscard]] Reuse find_reuse(const Claim& claim) const;
+  [[nodiscard]] std::int64_t leader_reach(const SequenceBlocks& leader, std::int64_t limit) const;
+  [[nodiscard]] Reuse whole_spans(const Reuse& reuse) const;
+  void propose(SequenceBlocks& blocks, const Reuse& reuse) const;
+  void propose_node(SequenceBlocks& blocks, NodeId node, std::int64_t begin) const;
+  [[nodiscard]] std::size_t shared_end(const BlockTable& table, std::size_t group,
+                                       const Reuse& reuse) const;
+  [[nodiscard]] bool affordable(const SequenceBlocks& blocks, const Reuse& reuse,
+                                std::int64_t num_tokens, std::int64_t promised) const;
+  void take_proposed(SequenceBlocks& blocks, const Reuse& reuse, std::int64_t num_tokens);
+  void place_in_tree(SequenceBlocks& blocks, const Reuse& reuse);
+  void count(const Claim& claim, const Reuse& reuse);
+
+  [[nodiscard]] BlockId take_new();
+  void take(std::size_t group, BlockId block);
+  void give_back(std::size_t group, BlockId block);
+  [[nodiscard]] std::int32_t price_of(std::size_t group, BlockId block) const;
+  void grow(SequenceBlocks& blocks, std::size_t group, std::int64_t end);
+  void shrink(SequenceBlocks& blocks, std::size_t group, std::int64_t first);
+  void set_held(SequenceBlocks& blocks, std::int32_t num_held, std::int32_t num_promised);
+  void descend(SequenceBlocks& blocks, NodeId node);
+  void commit_node(SequenceBlocks& blocks, std::int64_t begin);
+  void commit_page(BlockId& entry, NodeId node, std::size_t group, std::int32_t i);
+
+  const KvCacheSpec spec_;
+  const bool enable_prefix_caching_;
+  std::vector<Group> groups_;
   BlockPool pool_;
+  PrefixCache prefix_;
+  std::vector<BlockCopy> copies_;
   std::int32_t reserved_ = 0;
-  std::int64_t table_entries_ = 0;  // over all tables: what the references must add up to
+  std::int32_t shared_debt_ = 0;
+  std::int64_t table_entries_ = 0;  // over all tables
+  CacheStats stats_;
 };
 
 }  // namespace quire::cache

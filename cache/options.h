@@ -8,6 +8,16 @@ namespace quire::cache {
 struct CacheOptions {
   // Pages in the pool; at least one. Everything is allocated at start.
   std::int32_t num_blocks = 1;
+  // Whether a new sequence may begin on pages that others computed. Forks share in any case.
+  bool enable_prefix_caching = true;
+  // The most tokens of one sequence in one step: a group with a window holds its window and this
+  // much, and no more.
+  std::int32_t max_step_tokens = 512;
+  // Keys the tree's hash, so that nobody outside can choose tokens that collide. The engine draws
+  // one; a collision costs time and never an answer.
+  std::uint64_t hash_seed = 0;
+  // Bits of the hash that are used. Tests lower it to make collisions common.
+  std::int32_t hash_bits = 64;
 };
 
 }  // namespace quire::cache

@@ -24,6 +24,15 @@ inline constexpr BlockId kNoBlock{-1};
 // Steps are numbered from 1 in the order in which they are planned.
 enum class StepId : std::uint64_t {};
 
+// Whose prompts may share pages: two sequences share only under equal salts. Derived by the server
+// from the API key's name (and the client's cache_salt) with a secret, so that it can be neither
+// guessed nor made equal by a client.
+struct CacheSalt {
+  std::uint64_t high = 0;
+  std::uint64_t low = 0;
+  friend bool operator==(const CacheSalt&, const CacheSalt&) = default;
+};
+
 enum class FinishReason : std::uint8_t {
   kNone,    // still running
   kStop,    // end token, stop token id or stop string

@@ -13,10 +13,9 @@ namespace quire::scheduler {
 
 class Admission final {
  public:
-  // A pool of `num_blocks` blocks of `block_size` tokens.
-  Admission(std::int32_t max_model_len, std::int32_t num_blocks, std::int32_t block_size)
-      : max_model_len_(max_model_len),
-        pool_tokens_(static_cast<std::int64_t>(num_blocks) * block_size) {}
+  // A pool that holds one sequence of at most `pool_tokens` tokens.
+  Admission(std::int32_t max_model_len, std::int64_t pool_tokens)
+      : max_model_len_(max_model_len), pool_tokens_(pool_tokens) {}
 
   // nullopt: it can. Else kInvalidRequest; param is "prompt" where the prompt alone is at fault.
   [[nodiscard]] std::optional<Error> check(std::int64_t num_prompt_tokens,

@@ -44,27 +44,40 @@ void append_choice(const Sequence& sequence, const StepRow& row, std::int32_t ro
   plan.samples.push_back(sample);
 }
 
+// The blocks of the group that hold the row's context; returns their number.
+std::int32_t append_blocks(const Sequence& sequence, std::size_t group, std::int32_t context_len,
+                           const cache::KvCacheManager& cache, std::vector<BlockId>& block_ids) {
+  const auto count = static_cast<std::size_t>(cache.table_size(group, context_len));
+  const auto blocks = sequence.blocks.table(group).blocks();
+  CHECK_LE(count, blocks.size());
+  block_ids.insert(block_ids.end(), blocks.begin(),
+                   blocks.begin() + static_cast<std::ptrdiff_t>(count));
+  return static_cast<std::int32_t>(count);
+}
+
 }  // namespace
 
-void append_row(const Sequence& sequence, std::int32_t num_tokens, std::int32_t num_blocks,
-                StepPlan& plan) {
+void append_row(const Sequence& sequence, std::int32_t num_tokens,
+                const cache::KvCacheManager& cache, StepPlan& plan) {
   const auto row_index = static_cast<std::int32_t>(plan.rows.size());
   const std::int32_t first = sequence.num_computed_tokens;
-  const StepRow row{.sequence = sequence.id,
-                    .token_begin = static_cast<std::int32_t>(plan.tokens.size()),
-                    .num_tokens = num_tokens,
-                    .first_position = first,
-                    .context_len = first + num_tokens,
-                    .block_begin = static_cast<std::int32_t>(plan.block_ids.size()),
-                    .num_blocks = num_blocks};
+  StepRow row{.sequence = sequence.id,
+              .token_begin = static_cast<std::int32_t>(plan.tokens.size()),
+              .num_tokens = num_tokens,
+              .first_position = first,
+              .context_len = first + num_tokens,
+              .block_begin = static_cast<std::int32_t>(plan.block_ids.size())};
   CHECK_GE(num_tokens, 1);
   CHECK_LE(row.context_len, sequence.num_tokens());
-  CHECK_LE(static_cast<std::size_t>(num_blocks), sequence.blocks.size());
 
   const auto tokens = sequence.tokens.begin() + first;
   plan.tokens.insert(plan.tokens.end(), tokens, tokens + num_tokens);
-  const auto blocks = sequence.blocks.blocks().first(static_cast<std::size_t>(num_blocks));
-  plan.block_ids.insert(plan.block_ids.end(), blocks.begin(), blocks.end());
+  row.num_blocks = append_blocks(sequence, 0, row.context_len, cache, plan.block_ids);
+  for (std::size_t g = 1; g < cache.num_groups(); ++g) {
+    GroupBlocks& group = plan.more_groups[g - 1];
+    append_blocks(sequence, g, row.context_len, cache, group.block_ids);
+    group.row_begin.push_back(static_cast<std::int32_t>(group.block_ids.size()));
+  }
   plan.rows.push_back(row);
   append_scores(sequence, row, row_index, plan);
   append_choice(sequence, row, row_index, plan);

@@ -29,10 +29,11 @@ Clock::time_point later(Clock::time_point time, std::chrono::milliseconds durati
 }
 
 // Ends the sequence and tells no token.
-TokenEvent ending_event(SequenceId id, FinishReason finish) {
+TokenEvent ending_event(const Sequence& sequence, FinishReason finish) {
   TokenEvent event;
-  event.sequence = id;
+  event.sequence = sequence.id;
   event.finish = finish;
+  event.num_cached_tokens = std::max(0, sequence.num_cached_tokens);
   return event;
 }
 
@@ -51,7 +52,7 @@ TokenEvent event_of(const StepSample& sample, const SampledToken& chosen,
 Scheduler::Scheduler(SchedulerOptions options, cache::KvCacheManager& cache)
     : options_(std::move(options)),
       cache_(cache),
-      admission_(options_.max_model_len, cache.usage().total_blocks, cache.block_size()),
+      admission_(options_.max_model_len, cache.max_tokens()),
       index_(max_sequences(options_)),
       expiry_(index_.capacity()),
       waiting_(index_.capacity()),
@@ -61,6 +62,7 @@ Scheduler::Scheduler(SchedulerOptions options, cache::KvCacheManager& cache)
 }
 
 Scheduler::~Scheduler() {
+  cache_.finish_copies();
   while (!expiry_.empty()) remove(expiry_.front(), FinishReason::kAbort);
 }
 
@@ -72,7 +74,7 @@ std::optional<Error> Scheduler::check_admission(std::int64_t num_prompt_tokens,
 void Scheduler::make_room_in(Sequence& sequence) const {
   const std::int64_t num_tokens = sequence.max_total_tokens();
   sequence.tokens.reserve(static_cast<std::size_t>(num_tokens));
-  sequence.blocks.reserve(static_cast<std::size_t>(cache_.blocks_for(num_tokens)));
+  cache_.make_room_in(sequence.blocks, num_tokens);
 }
 
 void Scheduler::reserve(StepPlan& plan, std::vector<TokenEvent>& events) const {
@@ -81,7 +83,16 @@ void Scheduler::reserve(StepPlan& plan, std::vector<TokenEvent>& events) const {
   plan.rows.reserve(max_rows);
   plan.tokens.reserve(max_tokens);
   plan.samples.reserve(max_tokens);  // a token's hidden state is used once at most
-  plan.block_ids.reserve(static_cast<std::size_t>(cache_.usage().total_blocks));
+  const auto table_size = [&](std::size_t group) {
+    return static_cast<std::size_t>(cache_.table_size(group, options_.max_model_len));
+  };
+  plan.block_ids.reserve(max_rows * table_size(0));  // rows may share blocks
+  plan.more_groups.resize(cache_.num_groups() - 1);
+  for (std::size_t g = 1; g < cache_.num_groups(); ++g) {
+    plan.more_groups[g - 1].block_ids.reserve(max_rows * table_size(g));
+    plan.more_groups[g - 1].row_begin.reserve(max_rows + 1);
+  }
+  plan.copies.reserve(max_rows * cache_.max_copies());
   // schedule() may end all of them; then update() tells each sample, and the end of each row.
   events.reserve(index_.capacity() + max_tokens + max_rows);
 }
@@ -101,6 +112,7 @@ void Scheduler::add(std::unique_ptr<Sequence> sequence) {
   added.state = SequenceState::kWaiting;
   added.expires_at = expiry_of(added);
   expiry_.push(added);
+  follow_leader(added);
   enter_line(added);
 }
 
@@ -118,11 +130,21 @@ bool Scheduler::finish(SequenceId id) {
   return true;
 }
 
+bool Scheduler::preempt(SequenceId id) {
+  CHECK(!step_in_flight_);
+  Sequence* const sequence = index_.find(id);
+  if (sequence == nullptr || sequence->state != SequenceState::kRunning) return false;
+  if (!sequence->paused && is_protected(*sequence)) return false;
+  preempt(*sequence);
+  return true;
+}
+
 void Scheduler::set_paused(SequenceId id, bool paused, Clock::time_point now) {
   Sequence* const sequence = index_.find(id);
   if (sequence == nullptr || sequence->paused == paused) return;
   leave_line(*sequence);
   expiry_.erase(*sequence);
+  if (paused) release_followers(*sequence);
   sequence->paused = paused;
   sequence->paused_since = now;
   sequence->expires_at = expiry_of(*sequence);
@@ -154,6 +176,9 @@ void Scheduler::schedule(Clock::time_point now, StepPlan& plan, std::vector<Toke
     plan_row(*admitted, num_tokens, plan);
     budget -= num_tokens;
   }
+  for (const cache::BlockCopy& copy : cache_.copies()) {
+    plan.copies.push_back({.group = copy.group, .from = copy.from, .to = copy.to});
+  }
   CHECK(!plan.rows.empty() || (running_.empty() && waiting_.empty()));  // no deadlock, ever
   step_in_flight_ = !plan.empty();
 }
@@ -161,7 +186,7 @@ void Scheduler::schedule(Clock::time_point now, StepPlan& plan, std::vector<Toke
 void Scheduler::end_expired(Clock::time_point now, std::vector<TokenEvent>& events) {
   while (!expiry_.empty() && expiry_.front().expires_at <= now) {
     Sequence& sequence = expiry_.front();
-    events.push_back(ending_event(sequence.id, FinishReason::kAbort));
+    events.push_back(ending_event(sequence, FinishReason::kAbort));
     remove(sequence, FinishReason::kAbort);
   }
 }
@@ -176,7 +201,7 @@ std::int32_t Scheduler::next_chunk(const Sequence& sequence, std::int32_t budget
 // for it now.
 bool Scheduler::obtain_slots(Sequence& sequence, std::int32_t num_tokens) {
   const std::int64_t context_len = std::int64_t{sequence.num_computed_tokens} + num_tokens;
-  while (!cache_.allocate_slots(sequence.blocks, context_len, sequence.reserved_blocks)) {
+  while (!cache_.allocate_slots(sequence.blocks, sequence.num_computed_tokens, context_len)) {
     Sequence* const victim = victim_of(sequence);
     if (victim == nullptr) return false;
     preempt(*victim);
@@ -217,14 +242,27 @@ Sequence* Scheduler::admit_next() {
 }
 
 // The blocks of all its tokens at once, so that a prefill that began is never short of them; after
-// the last preemption that it has to bear, those of its worst case as well. All or nothing.
+// the last preemption that it has to bear, those of its worst case as well. All or nothing. What
+// others computed need not be computed again.
 bool Scheduler::claim_blocks(Sequence& sequence) {
-  if (is_protected(sequence)) {
-    const std::int64_t worst_case = cache_.blocks_for(sequence.max_total_tokens());
-    if (!cache_.reserve(static_cast<std::int32_t>(worst_case))) return false;
-    sequence.reserved_blocks = static_cast<std::int32_t>(worst_case);
+  const auto reused = cache_.claim(sequence.blocks, claim_of(sequence));
+  if (!reused) return false;
+  sequence.num_computed_tokens = *reused;
+  if (sequence.num_cached_tokens < 0) sequence.num_cached_tokens = *reused;
+  return true;
+}
+
+cache::Claim Scheduler::claim_of(const Sequence& sequence) const {
+  cache::Claim claim{.root = {.salt = sequence.salt},
+                     .tokens = sequence.tokens,
+                     .max_reused = sequence.num_reusable_tokens(),
+                     .promised_tokens = is_protected(sequence) ? sequence.max_total_tokens() : 0};
+  const Sequence* const leader = index_.find(sequence.leader);
+  if (leader != nullptr && leader->state == SequenceState::kRunning) {
+    claim.leader = &leader->blocks;
+    claim.leader_tokens = std::min(leader->num_computed_tokens, sequence.num_prompt_tokens);
   }
-  return cache_.allocate_slots(sequence.blocks, sequence.num_tokens(), sequence.reserved_blocks);
+  return claim;
 }
 
 // By recompute: its tokens stay, prompt and output, and are prefilled when it is admitted again.
@@ -232,15 +270,14 @@ void Scheduler::preempt(Sequence& victim) {
   ++num_preemptions_;
   if (!victim.paused) ++victim.num_preemptions;
   leave_line(victim);
-  release_blocks(victim);
+  cache_.free(victim.blocks);
   victim.num_computed_tokens = 0;
   victim.state = SequenceState::kWaiting;
   enter_line(victim);
 }
 
 void Scheduler::plan_row(Sequence& sequence, std::int32_t num_tokens, StepPlan& plan) {
-  const std::int64_t context_len = std::int64_t{sequence.num_computed_tokens} + num_tokens;
-  append_row(sequence, num_tokens, static_cast<std::int32_t>(cache_.blocks_for(context_len)), plan);
+  append_row(sequence, num_tokens, cache_, plan);
   sequence.planned_in = plan.step_id;
 }
 
@@ -248,6 +285,8 @@ void Scheduler::update(const StepPlan& plan, const StepOutput& output,
                        std::vector<TokenEvent>& events) {
   CHECK(plan.step_id == last_step_ && output.step_id == last_step_);
   CHECK_EQ(output.samples.size(), plan.samples.size());
+  CHECK_EQ(output.copies_completed, static_cast<std::int32_t>(plan.copies.size()));
+  cache_.finish_copies();
   std::size_t sample = 0;
   for (std::size_t row = 0; row < plan.rows.size(); ++row) {
     Sequence* const sequence = index_.find(plan.rows[row].sequence);
@@ -276,11 +315,12 @@ void Scheduler::apply_row(Sequence& sequence, const StepPlan& plan, std::size_t 
        ++sample) {
     const StepSample& asked = plan.samples[sample];
     const SampleOutput& result = output.samples[sample];
-    if (result.fault) return end(ending_event(sequence.id, FinishReason::kError));
+    if (result.fault) return end(ending_event(sequence, FinishReason::kError));
     CHECK_LE(result.num_tokens, 1);  // several come with speculation
     if (result.num_tokens == 0) continue;
     TokenEvent event = event_of(asked, output.tokens[result.token_begin], output);
     event.sequence = sequence.id;
+    event.num_cached_tokens = sequence.num_cached_tokens;
     if (event.is_prompt) {
       sequence.num_scored_tokens = asked.position;
     } else {
@@ -289,22 +329,34 @@ void Scheduler::apply_row(Sequence& sequence, const StepPlan& plan, std::size_t 
       event.finish = ending.finish;
       event.stop_token = ending.stop_token;
     }
-    if (event.finish != FinishReason::kNone) return end(event);
+    if (event.finish != FinishReason::kNone) {
+      keep_computed(sequence);
+      return end(event);
+    }
     events.push_back(event);
   }
-  if (sequence.num_computed_tokens < sequence.num_tokens()) return;
-  // All is computed and no token came: that was asked for (max_tokens 0), or a choice was put off
-  // and the last token is computed once more.
-  if (!sequence.wants_output()) {
-    return end(ending_event(sequence.id, FinishReason::kLength));
+  // All is computed and no token came: a choice was put off, and the last token is computed once
+  // more; or that was asked for (max_tokens 0).
+  if (sequence.num_computed_tokens == sequence.num_tokens() && sequence.wants_output()) {
+    --sequence.num_computed_tokens;
   }
-  --sequence.num_computed_tokens;
+  keep_computed(sequence);
+  if (sequence.num_computed_tokens < sequence.num_tokens()) return;
+  end(ending_event(sequence, FinishReason::kLength));
+}
+
+// What is computed now stays so: others may begin with it.
+void Scheduler::keep_computed(Sequence& sequence) {
+  cache_.commit(sequence.blocks, {.salt = sequence.salt}, sequence.tokens,
+                sequence.num_computed_tokens);
+  if (sequence.num_computed_tokens >= sequence.num_prompt_tokens - 1) release_followers(sequence);
 }
 
 void Scheduler::fail_all(FinishReason reason, std::vector<TokenEvent>& events) {
+  cache_.finish_copies();  // a step that is in flight will not be heard of again
   while (!expiry_.empty()) {
     Sequence& sequence = expiry_.front();
-    events.push_back(ending_event(sequence.id, reason));
+    events.push_back(ending_event(sequence, reason));
     remove(sequence, reason);
   }
 }
@@ -312,7 +364,7 @@ void Scheduler::fail_all(FinishReason reason, std::vector<TokenEvent>& events) {
 void Scheduler::enter_line(Sequence& sequence) {
   if (sequence.state == SequenceState::kRunning) {
     (sequence.paused ? parked_ : running_).insert(sequence);
-  } else if (!sequence.paused) {
+  } else if (!sequence.paused && sequence.waits_for == nullptr) {
     waiting_.push(sequence);
   }
 }
@@ -320,22 +372,44 @@ void Scheduler::enter_line(Sequence& sequence) {
 void Scheduler::leave_line(Sequence& sequence) {
   if (sequence.state == SequenceState::kRunning) {
     (sequence.paused ? parked_ : running_).erase(sequence);
-  } else if (!sequence.paused) {
+  } else if (!sequence.paused && sequence.waits_for == nullptr) {
     waiting_.erase(sequence);
   }
 }
 
-void Scheduler::release_blocks(Sequence& sequence) {
-  cache_.free(sequence.blocks);
-  cache_.release_reservation(sequence.reserved_blocks);
-  sequence.reserved_blocks = 0;
+// Where the leader has yet to compute the prompt, the sequence is in no line until then.
+void Scheduler::follow_leader(Sequence& sequence) {
+  Sequence* const leader = index_.find(sequence.leader);
+  if (leader == nullptr || leader == &sequence || leader->paused) return;
+  CHECK_EQ(leader->num_prompt_tokens, sequence.num_prompt_tokens);
+  if (leader->num_computed_tokens >= sequence.num_reusable_tokens()) return;
+  sequence.waits_for = leader;
+  sequence.next_follower = std::exchange(leader->first_follower, &sequence);
+}
+
+void Scheduler::stop_following(Sequence& sequence) {
+  if (sequence.waits_for == nullptr) return;
+  Sequence** link = &sequence.waits_for->first_follower;
+  while (*link != &sequence) link = &(*link)->next_follower;
+  *link = std::exchange(sequence.next_follower, nullptr);
+  sequence.waits_for = nullptr;
+}
+
+void Scheduler::release_followers(Sequence& leader) {
+  while (leader.first_follower != nullptr) {
+    Sequence& follower = *leader.first_follower;
+    stop_following(follower);
+    enter_line(follower);
+  }
 }
 
 void Scheduler::remove(Sequence& sequence, FinishReason finish) {
   ++(finish == FinishReason::kAbort ? num_aborted_ : num_finished_);
   leave_line(sequence);
+  stop_following(sequence);
+  release_followers(sequence);
   expiry_.erase(sequence);
-  release_blocks(sequence);
+  cache_.free(sequence.blocks);
   sequence.state = SequenceState::kFinished;
   const bool plan_points_to_it = step_in_flight_ && sequence.planned_in == last_step_;
   std::unique_ptr<Sequence> owned = index_.take(sequence.id);

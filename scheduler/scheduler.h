@@ -19,7 +19,9 @@
 //    the argument; schedule() checks it).
 // 5. Blocks of a finished, aborted or preempted sequence are free when the call returns (no step is
 //    in flight during update() today).
-// 6. After construction, no method allocates memory: the caller allocates the sequence and gives it
+// 6. A sequence with a leader (n > 1) starts when the leader has computed their prompt, and shares
+//    its blocks; where the leader is gone, paused or computes no more, it starts by itself.
+// 7. After construction, no method allocates memory: the caller allocates the sequence and gives it
 //    (make_room_in), the plan and the events (reserve) their capacity.
 // Cost of a step: O(running + tokens + blocks of the rows), and O(log n) for each of n sequences
 // that comes or goes.
@@ -84,6 +86,9 @@ class Scheduler final {
   bool abort(SequenceId id);
   // The consumer found the end (a stop string): the same as abort, counted as finished.
   bool finish(SequenceId id);
+  // Takes a sequence's blocks away, as a lack of blocks would; it goes on later. False where it
+  // holds none or may not be preempted any more. Not between schedule() and update().
+  bool preempt(SequenceId id);
   // A paused sequence keeps its blocks but is left out of plans; others may preempt it.
   void set_paused(SequenceId id, bool paused, Clock::time_point now);
 
@@ -124,14 +129,20 @@ class Scheduler final {
   void preempt(Sequence& victim);
   void plan_row(Sequence& sequence, std::int32_t num_tokens, StepPlan& plan);
 
+  [[nodiscard]] cache::Claim claim_of(const Sequence& sequence) const;
+
   // The parts of update().
   void apply_row(Sequence& sequence, const StepPlan& plan, std::size_t row, std::size_t sample,
                  const StepOutput& output, std::vector<TokenEvent>& events);
+  void keep_computed(Sequence& sequence);
 
-  // Where a sequence belongs follows from its state and paused; leave, change them, enter.
+  // Where a sequence belongs follows from its state, paused and waits_for; leave, change them,
+  // enter.
   void enter_line(Sequence& sequence);
   void leave_line(Sequence& sequence);
-  void release_blocks(Sequence& sequence);
+  void follow_leader(Sequence& sequence);
+  void stop_following(Sequence& sequence);
+  void release_followers(Sequence& leader);
   void remove(Sequence& sequence, FinishReason finish);
 
   void check_sequence(const Sequence& sequence) const;

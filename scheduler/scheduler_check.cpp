@@ -14,19 +14,20 @@ void Scheduler::check_invariants() const {
   CHECK_LE(num_seats_taken(), static_cast<std::size_t>(options_.max_num_seqs));
 
   std::size_t seats = 0, queued = 0;
-  std::int64_t held_blocks = 0, reserved_blocks = 0;
+  std::int64_t reserved_blocks = 0;
   for (const Sequence* sequence : expiry_.items()) {
     check_sequence(*sequence);
     if (sequence->state == SequenceState::kRunning) ++seats;
-    if (sequence->state == SequenceState::kWaiting && !sequence->paused) ++queued;
-    held_blocks += static_cast<std::int64_t>(sequence->blocks.size());
-    reserved_blocks += sequence->reserved_blocks;
+    if (sequence->state == SequenceState::kWaiting && !sequence->paused &&
+        sequence->waits_for == nullptr) {
+      ++queued;
+    }
+    reserved_blocks += sequence->blocks.num_reserved();
   }
   CHECK_EQ(seats, num_seats_taken());
   CHECK_EQ(queued, waiting_.size());
   const cache::CacheUsage usage = cache_.usage();
   CHECK_EQ(reserved_blocks, usage.reserved_blocks);
-  CHECK_EQ(held_blocks + reserved_blocks + usage.free_blocks, usage.total_blocks);
 }
 
 void Scheduler::check_sequence(const Sequence& sequence) const {
@@ -35,19 +36,27 @@ void Scheduler::check_sequence(const Sequence& sequence) const {
   CHECK(sequence.expires_at == expiry_of(sequence));
   CHECK_LE(sequence.num_tokens(), sequence.max_total_tokens());
   CHECK_LE(sequence.num_preemptions, options_.max_preemptions);
+  if (sequence.waits_for != nullptr) {
+    CHECK(sequence.state == SequenceState::kWaiting);
+    CHECK(sequence.waits_for == index_.find(sequence.leader) && !sequence.waits_for->paused);
+    CHECK_LT(sequence.waits_for->num_computed_tokens, sequence.num_prompt_tokens);
+  }
   if (sequence.state == SequenceState::kWaiting) {
     CHECK_EQ(sequence.num_computed_tokens, 0);
-    CHECK_EQ(sequence.blocks.size(), 0u);
-    CHECK_EQ(sequence.reserved_blocks, 0);
+    CHECK_EQ(sequence.blocks.num_held(), 0);
+    CHECK_EQ(sequence.blocks.num_reserved(), 0);
     return;
   }
   CHECK_LT(sequence.num_computed_tokens, sequence.num_tokens());
-  const auto held = static_cast<std::int64_t>(sequence.blocks.size());
-  CHECK_GE(held, cache_.blocks_for(sequence.num_computed_tokens));
+  for (std::size_t g = 0; g < cache_.num_groups(); ++g) {
+    CHECK_GE(static_cast<std::int64_t>(sequence.blocks.table(g).size()),
+             cache_.table_size(g, sequence.num_computed_tokens));
+  }
   if (is_protected(sequence)) {
-    CHECK_EQ(held + sequence.reserved_blocks, cache_.blocks_for(sequence.max_total_tokens()));
+    CHECK_GE(sequence.blocks.num_held() + sequence.blocks.num_reserved(),
+             cache_.blocks_for(sequence.max_total_tokens()));
   } else {
-    CHECK_EQ(sequence.reserved_blocks, 0);
+    CHECK_EQ(sequence.blocks.num_reserved(), 0);
   }
 }
 

@@ -13,7 +13,7 @@
 #include <memory>
 #include <vector>
 
-#include "cache/block_table.h"
+#include "cache/sequence_blocks.h"
 #include "proto/types.h"
 
 namespace quire::scheduler {
@@ -27,6 +27,8 @@ struct Sequence {
   std::chrono::steady_clock::time_point arrival_time{};
   std::int32_t choice = 0;  // index within its own prompt
   SamplingParams params;
+  CacheSalt salt;       // whose pages it may share
+  SequenceId leader{};  // a sequence with the same prompt (n > 1), added before; 0: none
 
   std::vector<TokenId> tokens;  // prompt, then output
   std::int32_t num_prompt_tokens = 0;
@@ -37,19 +39,32 @@ struct Sequence {
   std::chrono::steady_clock::time_point paused_since{};
   std::int32_t num_preemptions = 0;  // while it could have run: those of a paused one do not count
   std::int32_t num_scored_tokens = 0;  // prompt tokens whose logprob was already told
-  cache::BlockTable blocks;
-  std::int32_t reserved_blocks = 0;  // set aside in the cache for its worst case
+  cache::SequenceBlocks blocks;
+  // Prompt tokens that did not have to be computed when it started first; -1: it has not started.
+  std::int32_t num_cached_tokens = -1;
 
   // The scheduler's own; meaningless to others.
   std::chrono::steady_clock::time_point expires_at{};  // deadline, or end of patience while paused
   std::int32_t queue_slot = -1;                        // where it stands in the request queue
   std::int32_t expiry_slot = -1;                       // and in the expiry queue
   StepId planned_in{};                                 // the last step that has a row of it
+  Sequence* waits_for = nullptr;       // the leader whose prompt is still being computed
+  Sequence* first_follower = nullptr;  // those that wait for this one
+  Sequence* next_follower = nullptr;   // that wait for the same one
 
   [[nodiscard]] std::int32_t num_tokens() const { return static_cast<std::int32_t>(tokens.size()); }
   [[nodiscard]] std::int32_t num_output_tokens() const { return num_tokens() - num_prompt_tokens; }
   // Another token is still to be chosen (never, where it only scores its prompt).
   [[nodiscard]] bool wants_output() const { return num_output_tokens() < params.max_tokens; }
+  // Every prompt token that is to be scored has been.
+  [[nodiscard]] bool is_scored() const {
+    return !params.prompt_logprobs || num_scored_tokens == num_prompt_tokens - 1;
+  }
+  // Tokens whose keys and values serve even if another sequence computed them: all but the last,
+  // whose hidden state chooses the next token; while it scores its prompt, those scored already.
+  [[nodiscard]] std::int32_t num_reusable_tokens() const {
+    return is_scored() ? num_tokens() - 1 : num_scored_tokens;
+  }
   // The most tokens it can ever hold.
   [[nodiscard]] std::int64_t max_total_tokens() const {
     return static_cast<std::int64_t>(num_prompt_tokens) + params.max_tokens;

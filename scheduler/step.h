@@ -7,7 +7,9 @@
 // of the step before" instead of an id.
 //
 //   tokens       [ row 0's tokens | row 1's tokens | ... ]            num_tokens() in all
-//   block_ids    [ row 0's blocks | row 1's blocks | ... ]            of group 0 (one group today)
+//   block_ids    [ row 0's blocks | row 1's blocks | ... ]            of group 0
+//   more_groups  the same for groups 1, 2, ... of a model with several kinds of attention
+//   copies       to be done in this order before anything of the step is written
 //   rows[r]      tokens [token_begin, token_begin + num_tokens) at positions
 //                first_position, first_position + 1, ...; context_len counts the tokens in the
 //                cache once this step has written its own.
@@ -50,6 +52,13 @@ struct StepSample {
   std::span<const TokenId> history;  // prompt and output so far (penalties); ends before `position`
 };
 
+// The tables of one more group: row r has block_ids[row_begin[r] .. row_begin[r + 1]). What fell
+// out of the group's window is kNoBlock.
+struct GroupBlocks {
+  std::vector<BlockId> block_ids;
+  std::vector<std::int32_t> row_begin;
+};
+
 enum class CopyKind : std::uint8_t { kCopyOnWrite, kIn, kOut };
 struct PageCopy {
   CopyKind kind = CopyKind::kCopyOnWrite;
@@ -63,6 +72,7 @@ struct StepPlan {
   std::vector<StepRow> rows;
   std::vector<TokenId> tokens;
   std::vector<BlockId> block_ids;
+  std::vector<GroupBlocks> more_groups;
   std::vector<StepSample> samples;
   std::vector<PageCopy> copies;
 
@@ -71,6 +81,10 @@ struct StepPlan {
     rows.clear();
     tokens.clear();
     block_ids.clear();
+    for (GroupBlocks& group : more_groups) {
+      group.block_ids.clear();
+      group.row_begin.assign(1, 0);
+    }
     samples.clear();
     copies.clear();
   }
@@ -115,7 +129,8 @@ struct TokenEvent {
   float logprob = 0.0f;
   std::span<const TokenLogprob> top;  // into the StepOutput
   FinishReason finish = FinishReason::kNone;
-  TokenId stop_token = kNoToken;  // which id ended it, where finish is kStop
+  TokenId stop_token = kNoToken;       // which id ended it, where finish is kStop
+  std::int32_t num_cached_tokens = 0;  // of its prompt, that did not have to be computed
 };
 
 }  // namespace quire::scheduler

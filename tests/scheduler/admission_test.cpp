@@ -15,7 +15,7 @@ bool names(const Error& error, std::int64_t number) {
 }
 
 TEST_CASE("the context length admits up to its last token") {
-  const Admission admission(100, 1000, 16);
+  const Admission admission(100, 16000);
   CHECK_FALSE(admission.check(90, 10));
   CHECK_FALSE(admission.check(100, 0));
   CHECK_FALSE(admission.check(1, 99));
@@ -30,7 +30,7 @@ TEST_CASE("the context length admits up to its last token") {
 }
 
 TEST_CASE("a prompt that is too long by itself is the prompt's fault") {
-  const Admission admission(100, 1000, 16);
+  const Admission admission(100, 16000);
   const auto error = admission.check(101, 0);
   REQUIRE(error);
   CHECK(error->param == "prompt");
@@ -41,7 +41,7 @@ TEST_CASE("a prompt that is too long by itself is the prompt's fault") {
 TEST_CASE("what the pool cannot hold is refused, at every size around the limit") {
   for (const std::int32_t block_size : {1, 3, 16}) {
     for (const std::int32_t num_blocks : {1, 2, 7}) {
-      const Admission admission(1 << 20, num_blocks, block_size);
+      const Admission admission(1 << 20, std::int64_t{num_blocks} * block_size);
       const std::int64_t limit = std::int64_t{num_blocks} * block_size;
       for (std::int64_t prompt = 1; prompt <= limit + block_size; ++prompt) {
         CHECK(admission.check(prompt, limit - prompt).has_value() == (prompt > limit));
@@ -52,7 +52,7 @@ TEST_CASE("what the pool cannot hold is refused, at every size around the limit"
 }
 
 TEST_CASE("numbers without sense do not overflow") {
-  const Admission admission(100, 10, 16);
+  const Admission admission(100, 160);
   for (const std::int64_t prompt : {kHuge, std::int64_t{0}, std::int64_t{-1}, -kHuge}) {
     for (const std::int64_t max_tokens : {kHuge, std::int64_t{0}, -kHuge}) {
       const auto error = admission.check(prompt, max_tokens);

@@ -45,12 +45,14 @@ class Load final {
     rig_.now += std::chrono::milliseconds(10);
   }
 
+  [[nodiscard]] const cache::CacheStats& cache_stats() const { return rig_.cache.stats(); }
   [[nodiscard]] SchedulerStats stats() const { return rig_.scheduler.stats(); }
 
  private:
   static RigOptions options() {
     return {.num_blocks = 60,
             .block_size = 4,
+            .enable_prefix_caching = true,
             .scheduler = {.max_num_seqs = 16,
                           .max_num_batched_tokens = 40,
                           .max_queue_len = 32,
@@ -62,14 +64,24 @@ class Load final {
 
   void arrive() {
     while (random_() % 3 == 0 && rig_.scheduler.queue_has_room(1)) {
+      const bool forks = last_ != nullptr && random_() % 4 == 0;
       auto sequence = Rig::make({.id = ++last_id_,
-                                 .prompt = 1 + static_cast<std::int32_t>(random_() % 40),
+                                 .prompt = forks ? last_->num_prompt_tokens
+                                                 : 1 + static_cast<std::int32_t>(random_() % 40),
                                  .max_tokens = static_cast<std::int32_t>(random_() % 30),
                                  .priority = static_cast<std::int32_t>(random_() % 3)},
                                 [&](Sequence& made) {
                                   made.params.prompt_logprobs = random_() % 4 == 0;
                                   made.arrival_time = rig_.now;
+                                  if (!forks && random_() % 2 == 0) made.tokens[0] = next_token_++;
+                                  if (forks) made.tokens = last_->tokens;
+                                  if (forks) made.leader = last_->id;
                                 });
+      if (!forks) {
+        last_ = Rig::make({.id = last_id_, .prompt = 0});
+        last_->tokens = sequence->tokens;
+        last_->num_prompt_tokens = sequence->num_prompt_tokens;
+      }
       rig_.scheduler.make_room_in(*sequence);
       const Counted counted;
       rig_.scheduler.add(std::move(sequence));
@@ -88,6 +100,7 @@ class Load final {
   void answer() {
     rig_.output.clear();
     rig_.output.step_id = rig_.plan.step_id;
+    rig_.output.copies_completed = static_cast<std::int32_t>(rig_.plan.copies.size());
     for (std::size_t i = 0; i < rig_.plan.samples.size(); ++i) {
       rig_.output.tokens.push_back({.token = 1 + static_cast<TokenId>(random_() % 50)});
       rig_.output.samples.push_back({.token_begin = static_cast<std::int32_t>(i), .num_tokens = 1});
@@ -97,6 +110,8 @@ class Load final {
   Rig rig_;
   std::mt19937 random_{20261122};
   std::uint64_t last_id_ = 0;
+  std::unique_ptr<Sequence> last_;  // a copy of the last that had no leader
+  TokenId next_token_ = 1000;
 };
 
 TEST_CASE("ten thousand steps under disturbance allocate nothing") {
@@ -113,6 +128,10 @@ TEST_CASE("ten thousand steps under disturbance allocate nothing") {
   CHECK(load.stats().num_preemptions > 100);
   CHECK(load.stats().num_aborted > 100);
   CHECK(load.stats().num_finished > 1000);
+  CHECK(load.cache_stats().hits > 1000);
+  CHECK(load.cache_stats().copies > 1000);
+  CHECK(load.cache_stats().evictions > 1000);
+  CHECK(load.cache_stats().forks > 10);
 }
 
 }  // namespace

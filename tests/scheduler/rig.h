@@ -24,6 +24,8 @@ inline cache::KvCacheSpec test_spec(std::int32_t block_size) {
 struct RigOptions {
   std::int32_t num_blocks = 64;
   std::int32_t block_size = 4;
+  // Off: most tests ask who gets which blocks, and all their prompts begin alike.
+  bool enable_prefix_caching = false;
   SchedulerOptions scheduler = {.max_num_seqs = 8,
                                 .max_num_batched_tokens = 64,
                                 .max_queue_len = 64,
@@ -41,7 +43,9 @@ struct NewSequence {
 class Rig final {
  public:
   explicit Rig(RigOptions options = {})
-      : cache({.num_blocks = options.num_blocks}, test_spec(options.block_size)),
+      : cache({.num_blocks = options.num_blocks,
+               .enable_prefix_caching = options.enable_prefix_caching},
+              test_spec(options.block_size)),
         scheduler(options.scheduler, cache) {
     scheduler.reserve(plan, events);
   }
@@ -88,6 +92,7 @@ class Rig final {
       output.tokens.push_back({.token = token, .logprob = -static_cast<float>(sample.position)});
       output.samples.push_back(result);
     }
+    output.copies_completed = static_cast<std::int32_t>(plan.copies.size());
     scheduler.update(plan, output, events);
     check();
     if (scheduler.idle()) check_all_free();

@@ -13,13 +13,27 @@
 
 namespace quire::sim {
 
-struct Core {
-  explicit Core(const Scenario& scenario)
-      : cache({.num_blocks = scenario.num_blocks},
-              {.groups = {{.num_layers = 1,
+[[nodiscard]] inline cache::KvCacheSpec spec_of(const Scenario& scenario) {
+  cache::KvCacheSpec spec;
+  for (const Group& group : scenario.groups) {
+    spec.groups.push_back({.kind = group.window > 0 ? cache::AttentionKind::kSlidingWindow
+                                                    : cache::AttentionKind::kFull,
+                           .num_layers = 1,
                            .num_kv_heads = 1,
                            .head_dim = 8,
-                           .block_size = scenario.block_size}}}),
+                           .window = group.window,
+                           .block_size = group.block_size});
+  }
+  return spec;
+}
+
+struct Core {
+  explicit Core(const Scenario& scenario)
+      : cache({.num_blocks = scenario.num_blocks,
+               .enable_prefix_caching = scenario.prefix_caching,
+               .max_step_tokens = scenario.scheduler.max_num_batched_tokens,
+               .hash_bits = scenario.hash_bits},
+              spec_of(scenario)),
         scheduler(scenario.scheduler, cache),
         model(scenario) {
     scheduler.reserve(plan, events);
@@ -38,15 +52,19 @@ struct Core {
   std::vector<scheduler::TokenEvent> events;
 };
 
-// A sequence of this request; ids and arrival are drawn from one counter.
+// A sequence of this request; ids and arrival are drawn from one counter. leader: of the choice
+// that came first; 0: none.
 [[nodiscard]] inline std::unique_ptr<scheduler::Sequence> make_sequence(
-    const Request& request, std::uint64_t number, scheduler::Clock::time_point now) {
+    const Request& request, std::uint64_t number, scheduler::Clock::time_point now,
+    std::uint64_t leader = 0) {
   auto sequence = std::make_unique<scheduler::Sequence>();
   sequence->id = SequenceId{number};
   sequence->arrival = number;
   sequence->arrival_time = now;
   sequence->priority = request.priority;
   sequence->choice = request.choice;
+  sequence->salt = {.high = request.tenant, .low = ~request.tenant};
+  sequence->leader = SequenceId{leader};
   sequence->params = request.params;
   sequence->tokens = request.prompt;
   sequence->num_prompt_tokens = static_cast<std::int32_t>(request.prompt.size());

@@ -1,5 +1,9 @@
 #include "tests/sim/fake_model.h"
 
+#include <algorithm>
+
+#include "tests/sim/violation.h"
+
 namespace quire::sim {
 
 using scheduler::StepOutput;
@@ -8,37 +12,78 @@ using scheduler::StepRow;
 using scheduler::StepSample;
 
 FakeModel::FakeModel(const Scenario& scenario)
-    : block_size_(scenario.block_size),
+    : groups_(scenario.groups),
       fault_period_(scenario.model_fault_period),
-      put_off_(scenario.put_off),
-      memory_(static_cast<std::size_t>(scenario.pool_tokens())) {}
+      put_off_(scenario.put_off) {
+  for (const Group& group : groups_) page_size_ = std::max(page_size_, group.block_size);
+  memory_.resize(static_cast<std::size_t>(scenario.num_blocks * page_size_));
+}
 
-// All rows write before any sample reads: a block that two rows share cannot stay unseen.
+// Copies come first, and all rows write before any sample reads: a block that two rows share cannot
+// stay unseen.
 void FakeModel::execute(const StepPlan& plan, StepOutput& output) {
   output.clear();
   output.step_id = plan.step_id;
-  for (const StepRow& row : plan.rows) write_row(plan, row);
+  for (const scheduler::PageCopy& copy : plan.copies) copy_page(copy, output);
+  for (std::size_t row = 0; row < plan.rows.size(); ++row) write_row(plan, row);
   for (const StepSample& sample : plan.samples) answer_sample(plan, sample, output);
 }
 
-Entry& FakeModel::entry_at(const StepPlan& plan, const StepRow& row, std::int32_t position) {
-  const BlockId block = plan.block_ids.at(row.block_begin + position / block_size_);
-  return memory_.at(static_cast<std::int32_t>(block) * block_size_ + position % block_size_);
+void FakeModel::copy_page(const scheduler::PageCopy& copy, StepOutput& output) {
+  const auto page = [this](BlockId block) {
+    return memory_.begin() + static_cast<std::int32_t>(block) * page_size_;
+  };
+  std::copy(page(copy.from), page(copy.from) + page_size_, page(copy.to));
+  ++output.copies_completed;
 }
 
-void FakeModel::write_row(const StepPlan& plan, const StepRow& row) {
-  for (std::int32_t i = 0; i < row.num_tokens; ++i) {
-    const std::int32_t position = row.first_position + i;
-    const Entry previous = position == 0 ? kNoEntry : entry_at(plan, row, position - 1);
-    entry_at(plan, row, position) =
-        entry_of(plan.tokens.at(row.token_begin + i), position, previous);
+FakeModel::Table FakeModel::table_of(const StepPlan& plan, std::size_t row,
+                                     std::size_t group) const {
+  const std::int32_t block_size = groups_[group].block_size;
+  if (group == 0) {
+    const StepRow& r = plan.rows[row];
+    return {.blocks = std::span(plan.block_ids)
+                          .subspan(static_cast<std::size_t>(r.block_begin),
+                                   static_cast<std::size_t>(r.num_blocks)),
+            .block_size = block_size};
+  }
+  const scheduler::GroupBlocks& blocks = plan.more_groups.at(group - 1);
+  const auto begin = static_cast<std::size_t>(blocks.row_begin.at(row));
+  const auto end = static_cast<std::size_t>(blocks.row_begin.at(row + 1));
+  return {.blocks = std::span(blocks.block_ids).subspan(begin, end - begin),
+          .block_size = block_size};
+}
+
+Entry& FakeModel::entry_at(const Table& table, std::int32_t position) {
+  const auto at = static_cast<std::size_t>(position / table.block_size);
+  require(at < table.blocks.size() && table.blocks[at] != kNoBlock, "a position without a block");
+  return memory_[static_cast<std::size_t>(static_cast<std::int32_t>(table.blocks[at]) * page_size_ +
+                                          position % table.block_size)];
+}
+
+void FakeModel::write_row(const StepPlan& plan, std::size_t row) {
+  const StepRow& r = plan.rows[row];
+  for (std::size_t g = 0; g < groups_.size(); ++g) {
+    const Table table = table_of(plan, row, g);
+    Entry previous = r.first_position == 0 ? kNoEntry : entry_at(table, r.first_position - 1);
+    for (std::int32_t i = 0; i < r.num_tokens; ++i) {
+      const std::int32_t position = r.first_position + i;
+      previous =
+          entry_of(plan.tokens[static_cast<std::size_t>(r.token_begin + i)], position, g, previous);
+      entry_at(table, position) = previous;
+    }
   }
 }
 
-std::uint64_t FakeModel::state_before(const StepPlan& plan, const StepRow& row,
-                                      std::int32_t position) {
+// What the last of the row's first `num_tokens` tokens sees.
+std::uint64_t FakeModel::state_of(const StepPlan& plan, std::size_t row, std::int32_t num_tokens) {
   std::uint64_t state = 0;
-  for (std::int32_t p = 0; p < position; ++p) state = fold(state, entry_at(plan, row, p));
+  for (std::size_t g = 0; g < groups_.size(); ++g) {
+    const Table table = table_of(plan, row, g);
+    for (std::int32_t p = first_attended(groups_[g], num_tokens); p < num_tokens; ++p) {
+      state = attend(state, entry_at(table, p));
+    }
+  }
   return state;
 }
 
@@ -51,14 +96,15 @@ bool FakeModel::puts_off(const StepPlan& plan, const StepSample& sample) const {
 
 void FakeModel::answer_sample(const StepPlan& plan, const StepSample& sample, StepOutput& output) {
   if (puts_off(plan, sample)) {
+    ++num_put_off_;
     output.samples.push_back({});
     return;
   }
   const StepRow& row = plan.rows.at(sample.row);
   const std::int32_t context = row.first_position + sample.offset + 1;
   std::uint64_t history = 0;
-  for (const TokenId token : sample.history) history = fold(history, static_cast<Entry>(token));
-  answer({.state = state_before(plan, row, context),
+  for (const TokenId token : sample.history) history = attend(history, static_cast<Entry>(token));
+  answer({.state = state_of(plan, static_cast<std::size_t>(sample.row), context),
           .history = history,
           .position = sample.position,
           .target = sample.target,
@@ -67,6 +113,7 @@ void FakeModel::answer_sample(const StepPlan& plan, const StepSample& sample, St
           .mask_end_tokens = sample.mask_end_tokens,
           .fault_period = fault_period_},
          *sample.params, answer_);
+  if (answer_.fault) ++num_faults_;
   output.samples.push_back({.token_begin = static_cast<std::int32_t>(output.tokens.size()),
                             .num_tokens = 1,
                             .fault = answer_.fault});

@@ -1,9 +1,11 @@
-// sim --seeds N --first S --steps M [--twice K]: runs N simulations, seeds S, S+1, ..., each of M
-// steps under faults. Every K-th seed runs twice and must leave the same trace. Exit status 1 at
-// the first violation, with the seed that shows it again.
+// sim --seeds N --first S --steps M [--twice K] [--least L]: runs N simulations, seeds S, S+1, ...,
+// each of M steps under faults. Every K-th seed runs twice and must leave the same trace. Exit
+// status 1 at the first violation, with the seed that shows it again, or where something was
+// counted less than L times.
 
 #include <unistd.h>
 #include <charconv>
+#include <chrono>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
@@ -15,6 +17,7 @@
 
 namespace {
 
+using quire::sim::Count;
 using quire::sim::Report;
 
 struct Arguments {
@@ -22,6 +25,7 @@ struct Arguments {
   std::uint64_t first = 1;
   std::uint64_t steps = 200;
   std::uint64_t twice = 8;
+  std::uint64_t least = 0;
 };
 
 // For the signal handler: a broken CHECK of the product aborts.
@@ -45,6 +49,7 @@ bool parse(int count, char** words, Arguments& arguments) {
                                  : name == "--first" ? &arguments.first
                                  : name == "--steps" ? &arguments.steps
                                  : name == "--twice" ? &arguments.twice
+                                 : name == "--least" ? &arguments.least
                                                      : nullptr;
     if (value == nullptr || i + 1 == count) return false;
     const char* const end = words[i + 1] + std::strlen(words[i + 1]);
@@ -54,25 +59,24 @@ bool parse(int count, char** words, Arguments& arguments) {
   return arguments.steps <= 1'000'000'000;
 }
 
-void add(const Report& report, Report& sum) {
-  sum.steps += report.steps;
-  sum.requests += report.requests;
-  sum.refused += report.refused;
-  sum.preemptions += report.preemptions;
-  sum.guaranteed += report.guaranteed;
-  sum.aborted += report.aborted;
-  sum.tokens += report.tokens;
+void print(std::uint64_t seeds, Report& sum, double seconds) {
+  const auto steps = sum[Count::kRunningSteps];
+  std::printf("%llu seeds, %lld steps with a running sequence, %.0f per second, 0 violations\n",
+              static_cast<unsigned long long>(seeds), static_cast<long long>(steps),
+              static_cast<double>(steps) / seconds);
+  std::fflush(stdout);
 }
 
-void print(const char* what, std::uint64_t seeds, const Report& sum) {
-  std::printf(
-      "%s: %llu seeds, %lld steps, %lld requests, %lld refused, %lld tokens, %lld preemptions "
-      "(%lld guaranteed), %lld aborts, 0 violations\n",
-      what, static_cast<unsigned long long>(seeds), static_cast<long long>(sum.steps),
-      static_cast<long long>(sum.requests), static_cast<long long>(sum.refused),
-      static_cast<long long>(sum.tokens), static_cast<long long>(sum.preemptions),
-      static_cast<long long>(sum.guaranteed), static_cast<long long>(sum.aborted));
-  std::fflush(stdout);
+// Prints every count; false where one is less than `least`.
+bool print_counts(Report& sum, std::int64_t least) {
+  bool enough = true;
+  for (std::size_t i = 0; i < sum.counts.size(); ++i) {
+    const bool less = sum.counts[i] < least;
+    std::printf("%14lld  %s%s\n", static_cast<long long>(sum.counts[i]),
+                quire::sim::name_of(Count{static_cast<std::uint8_t>(i)}), less ? "  TOO FEW" : "");
+    enough = enough && !less;
+  }
+  return enough;
 }
 
 Report run_seed(std::uint64_t seed, const Arguments& arguments) {
@@ -92,20 +96,25 @@ Report run_seed(std::uint64_t seed, const Arguments& arguments) {
 int main(int count, char** words) {
   Arguments arguments;
   if (!parse(count, words, arguments)) {
-    std::fprintf(stderr, "usage: sim [--seeds N] [--first S] [--steps M] [--twice K]\n");
+    std::fprintf(stderr,
+                 "usage: sim [--seeds N] [--first S] [--steps M] [--twice K] [--least L]\n");
     return 2;
   }
   std::signal(SIGABRT, say_seed_and_exit);
   Report sum;
   const std::uint64_t tenth = arguments.seeds / 10 + 1;
+  const auto begin = std::chrono::steady_clock::now();
+  const auto seconds = [begin] {
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+  };
   try {
     for (std::uint64_t i = 0; i < arguments.seeds; ++i) {
-      add(run_seed(arguments.first + i, arguments), sum);
-      if ((i + 1) % tenth == 0) print("sim", i + 1, sum);
+      sum.add(run_seed(arguments.first + i, arguments));
+      if ((i + 1) % tenth == 0) print(i + 1, sum, seconds());
     }
   } catch (const std::exception&) {  // said already
     say_seed_and_exit(0);
   }
-  print("done", arguments.seeds, sum);
-  return 0;
+  print(arguments.seeds, sum, seconds());
+  return print_counts(sum, static_cast<std::int64_t>(arguments.least)) ? 0 : 1;
 }

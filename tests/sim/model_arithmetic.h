@@ -1,9 +1,9 @@
 #pragma once
 // What the fake model computes, apart from where its "keys and values" lie.
 //
-// A token's entry is a hash of the token, its position and the entry before it; the state at a
-// position folds the entries of all positions up to it, as attention does. So one wrong, stale or
-// foreign entry anywhere in the context changes every later choice. Pure.
+// A token's entry in a group is a hash of the token, its position, the group and the entry before
+// it; the state at a position folds, group after group, the entries that the group attends to. So
+// one wrong, stale or foreign entry anywhere in the context changes the choices that see it. Pure.
 
 #include <algorithm>
 #include <cstdint>
@@ -19,12 +19,21 @@ namespace quire::sim {
 using Entry = std::uint64_t;
 inline constexpr Entry kNoEntry = 0x5EED;  // before the first position
 
-[[nodiscard]] constexpr Entry entry_of(TokenId token, std::int32_t position, Entry previous) {
-  return mix(previous ^ (static_cast<std::uint64_t>(position) << 32) ^
+[[nodiscard]] constexpr Entry entry_of(TokenId token, std::int32_t position, std::size_t group,
+                                       Entry previous) {
+  return mix(previous ^ (static_cast<std::uint64_t>(position) << 32) ^ (group << 24) ^
              static_cast<std::uint32_t>(token));
 }
 [[nodiscard]] constexpr std::uint64_t fold(std::uint64_t state, std::uint64_t value) {
   return mix(state ^ value) + 1;
+}
+// The same for entries, of which each choice reads a whole context: one product each.
+[[nodiscard]] constexpr std::uint64_t attend(std::uint64_t state, Entry entry) {
+  return (state ^ entry) * 0x9E3779B97F4A7C15u + (state >> 29);
+}
+// The first position that the last of `num_tokens` tokens attends to.
+[[nodiscard]] constexpr std::int32_t first_attended(const Group& group, std::int32_t num_tokens) {
+  return group.window == 0 ? 0 : std::max(0, num_tokens - group.window);
 }
 
 // What is asked of the state at position - 1.

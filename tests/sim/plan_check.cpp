@@ -15,8 +15,10 @@ using scheduler::StepRow;
 bool runs(const Sequence& sequence) {
   return sequence.state == SequenceState::kRunning && !sequence.paused;
 }
+// In the queue: not paused, and no leader computes its prompt for it.
 bool waits(const Sequence& sequence) {
-  return sequence.state == SequenceState::kWaiting && !sequence.paused;
+  return sequence.state == SequenceState::kWaiting && !sequence.paused &&
+         sequence.waits_for == nullptr;
 }
 
 const Sequence* find(const Core& core, SequenceId id) {
@@ -50,7 +52,8 @@ void PlanCheck::before(const Core& core) {
 void PlanCheck::after(const Core& core, scheduler::Clock::time_point now) {
   check_limits(core);
   check_rows(core);
-  check_blocks(core);
+  check_references(core);
+  check_writes(core);
   check_preempted(core);
   check_first(core);
   check_queue(core);
@@ -92,29 +95,102 @@ void PlanCheck::check_rows(const Core& core) const {
     require(
         std::equal(tokens, tokens + row.num_tokens, sequence->tokens.begin() + row.first_position),
         "row with other tokens", row.sequence);
-    require(row.num_blocks == (row.context_len + scenario_.block_size - 1) / scenario_.block_size,
-            "wrong number of blocks", row.sequence);
-    const auto blocks = core.plan.block_ids.begin() + row.block_begin;
-    require(row.num_blocks <= static_cast<std::int32_t>(sequence->blocks.size()) &&
-                std::equal(blocks, blocks + row.num_blocks, sequence->blocks.blocks().begin()),
-            "row with other blocks", row.sequence);
+    check_tables(core, *sequence, row);
     seen.push_back(row.sequence);
   }
   std::sort(seen.begin(), seen.end());
   require(std::adjacent_find(seen.begin(), seen.end()) == seen.end(), "two rows of one sequence");
 }
 
-void PlanCheck::check_blocks(const Core& core) {
-  held_.clear();
+// In every group the row's table is the beginning of the sequence's own.
+void PlanCheck::check_tables(const Core& core, const Sequence& sequence, const StepRow& row) const {
+  const auto index = static_cast<std::size_t>(&row - core.plan.rows.data());
+  for (std::size_t g = 0; g < scenario_.groups.size(); ++g) {
+    const auto blocks = blocks_of(core, index, g);
+    const std::int32_t size = scenario_.groups[g].block_size;
+    require(static_cast<std::int32_t>(blocks.size()) == (row.context_len + size - 1) / size,
+            "wrong number of blocks", row.sequence);
+    const auto own = sequence.blocks.table(g).blocks();
+    require(blocks.size() <= own.size() && std::equal(blocks.begin(), blocks.end(), own.begin()),
+            "row with other blocks", row.sequence);
+  }
+}
+
+std::span<const BlockId> PlanCheck::blocks_of(const Core& core, std::size_t row,
+                                              std::size_t group) const {
+  if (group == 0) {
+    const StepRow& r = core.plan.rows[row];
+    return std::span(core.plan.block_ids)
+        .subspan(static_cast<std::size_t>(r.block_begin), static_cast<std::size_t>(r.num_blocks));
+  }
+  const scheduler::GroupBlocks& blocks = core.plan.more_groups[group - 1];
+  const auto begin = static_cast<std::size_t>(blocks.row_begin[row]);
+  return std::span(blocks.block_ids)
+      .subspan(begin, static_cast<std::size_t>(blocks.row_begin[row + 1]) - begin);
+}
+
+// Each block has as many references as tables and copies name it (I1); what each sequence holds
+// beside others in a group with a window is accounted for.
+void PlanCheck::check_references(const Core& core) {
+  references_.assign(static_cast<std::size_t>(scenario_.num_blocks), 0);
+  std::int32_t debt = 0;
+  const auto refer = [&](std::size_t group, BlockId block) {
+    if (block == kNoBlock) return;
+    const std::int32_t before = references_[static_cast<std::size_t>(block)]++;
+    if (before > 0 && scenario_.groups[group].window > 0) ++debt;
+  };
   for (const Sequence* sequence : core.scheduler.sequences()) {
-    const auto blocks = sequence->blocks.blocks();
-    held_.insert(held_.end(), blocks.begin(), blocks.end());
     require(sequence->num_preemptions <= scenario_.scheduler.max_preemptions, "preempted too often",
             sequence->id);
+    if (sequence->blocks.num_held() == 0) continue;
+    for (std::size_t g = 0; g < scenario_.groups.size(); ++g) {
+      for (const BlockId block : sequence->blocks.table(g).blocks()) refer(g, block);
+    }
   }
-  std::sort(held_.begin(), held_.end());
-  require(std::adjacent_find(held_.begin(), held_.end()) == held_.end(),
-          "a block in two places at once");
+  in_tables_ = references_;
+  for (const cache::BlockCopy& copy : core.cache.copies()) {
+    refer(static_cast<std::size_t>(copy.group), copy.from);
+  }
+  std::int32_t free = 0;
+  for (std::int32_t i = 0; i < scenario_.num_blocks; ++i) {
+    const std::int32_t references = references_[static_cast<std::size_t>(i)];
+    require(core.cache.ref_count(BlockId{i}) == references, "references are miscounted");
+    if (references == 0) ++free;
+  }
+  const cache::CacheUsage usage = core.cache.usage();
+  require(usage.shared_debt == debt, "the debt of shared window blocks is wrong");
+  require(usage.free_blocks == free - usage.reserved_blocks - debt, "free blocks are miscounted");
+}
+
+// What a row writes is its own alone once the copies are done (I4), and what it reads was written
+// for its tenant (I14).
+void PlanCheck::check_writes(const Core& core) {
+  written_for_.resize(static_cast<std::size_t>(scenario_.num_blocks));
+  for (const scheduler::PageCopy& copy : core.plan.copies) {
+    require(core.cache.ref_count(copy.to) == 1, "a copy into a shared block");
+    written_for_[static_cast<std::size_t>(copy.to)] =
+        written_for_[static_cast<std::size_t>(copy.from)];
+  }
+  for (std::size_t r = 0; r < core.plan.rows.size(); ++r) {
+    const StepRow& row = core.plan.rows[r];
+    const CacheSalt salt = find(core, row.sequence)->salt;
+    for (std::size_t g = 0; g < scenario_.groups.size(); ++g) {
+      const auto blocks = blocks_of(core, r, g);
+      const std::int32_t size = scenario_.groups[g].block_size;
+      for (std::int32_t i = 0; i < static_cast<std::int32_t>(blocks.size()); ++i) {
+        const BlockId block = blocks[static_cast<std::size_t>(i)];
+        if (block == kNoBlock) continue;
+        CacheSalt& written_for = written_for_[static_cast<std::size_t>(block)];
+        require(i * size >= row.first_position || written_for == salt, "another tenant's block",
+                row.sequence);
+        if ((i + 1) * size <= row.first_position) continue;
+        require(in_tables_[static_cast<std::size_t>(block)] == 1, "a shared block is written",
+                row.sequence);
+        require(!core.cache.is_cached(block), "a cached block is written", row.sequence);
+        written_for = salt;
+      }
+    }
+  }
 }
 
 // Counted by what is seen, not by the sequence's own counter.

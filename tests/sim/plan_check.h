@@ -4,6 +4,7 @@
 
 #include <map>
 #include <optional>
+#include <span>
 #include <vector>
 
 #include "scheduler/scheduler.h"
@@ -23,16 +24,23 @@ class PlanCheck final {
  private:
   void check_limits(const Core& core) const;
   void check_rows(const Core& core) const;
-  void check_blocks(const Core& core);
+  void check_tables(const Core& core, const scheduler::Sequence& sequence,
+                    const scheduler::StepRow& row) const;
+  [[nodiscard]] std::span<const BlockId> blocks_of(const Core& core, std::size_t row,
+                                                   std::size_t group) const;
+  void check_references(const Core& core);
+  void check_writes(const Core& core);
   void check_preempted(const Core& core);
   void check_first(const Core& core) const;
   void check_queue(const Core& core);
   void check_deadlines(const Core& core, scheduler::Clock::time_point now) const;
 
   const Scenario& scenario_;
-  std::optional<SequenceId> first_;     // of those that ran before
-  std::vector<SequenceId> ran_before_;  // sorted
-  std::vector<BlockId> held_;           // scratch
+  std::optional<SequenceId> first_;       // of those that ran before
+  std::vector<SequenceId> ran_before_;    // sorted
+  std::vector<std::int32_t> references_;  // [block]; scratch
+  std::vector<std::int32_t> in_tables_;   // the same without copies
+  std::vector<CacheSalt> written_for_;    // [block]: the tenant of its last writer
   std::map<SequenceId, std::int32_t> preemptions_;
   std::int64_t num_guaranteed_ = 0;
 };

@@ -6,6 +6,23 @@
 namespace quire::sim {
 namespace {
 
+std::vector<Group> draw_groups(Random& random) {
+  const std::int32_t size = random.one_of({1, 2, 3, 4, 8, 16});
+  const std::int32_t window = random.one_of({2, 3, random.between(2, 12), random.between(8, 40)});
+  switch (random.below(8)) {
+    case 0:
+      return {{.block_size = size, .window = window}};
+    case 1:
+      return {{.block_size = size}, {.block_size = size, .window = window}};
+    case 2:
+      return {{.block_size = size}, {.block_size = 2 * size, .window = window}};
+    case 3:
+      return {{.block_size = 2 * size, .window = window}, {.block_size = size}};
+    default:
+      return {{.block_size = size}};
+  }
+}
+
 scheduler::SchedulerOptions draw_options(std::int32_t pool_tokens, Random& random) {
   const std::int32_t any_len = random.between(2, 200);
   return {.max_num_seqs = random.one_of({1, 4, random.between(1, 16), random.between(8, 64)}),
@@ -29,16 +46,19 @@ Odds draw_odds(Random& random) {
           .resume = random.one_of({50, 200, 500}),
           .disturb_in_flight = random.one_of({0, 20, 100}),
           .clock_jump = random.one_of({0, 0, 2, 20}),
+          .preempt = random.one_of({0, 0, 10, 100}),
+          .evict = random.one_of({0, 0, 10, 100}),
+          .several = random.one_of({0, 100, 400}),
           .at_the_limit = random.one_of({0, 100, 400}),
           .short_prompt = random.one_of({0, 500, 950})};
 }
 
 // prompt + max_tokens: mostly small, sometimes at a limit or just off it.
-std::int32_t draw_total(const Scenario& scenario, Random& random) {
-  const std::int32_t limit = std::min(scenario.scheduler.max_model_len, scenario.pool_tokens());
+std::int32_t draw_total(const Scenario& scenario, std::int32_t pool_tokens, Random& random) {
+  const std::int32_t limit = std::min(scenario.scheduler.max_model_len, pool_tokens);
   if (random.chance(scenario.odds.at_the_limit)) {
-    return std::max(1, random.one_of({scenario.scheduler.max_model_len, scenario.pool_tokens()}) +
-                           random.between(-1, 1));
+    return std::max(
+        1, random.one_of({scenario.scheduler.max_model_len, pool_tokens}) + random.between(-1, 1));
   }
   return random.between(1, random.one_of({limit, std::max(1, limit / 3), std::min(limit, 24)}));
 }
@@ -59,10 +79,17 @@ SamplingParams draw_params(std::int32_t max_tokens, Random& random) {
 
 Scenario draw_scenario(Random& random) {
   Scenario scenario;
-  scenario.block_size = random.one_of({1, 2, 3, 4, 8, 16});
+  scenario.groups = draw_groups(random);
+  scenario.prefix_caching = !random.chance(150);
+  scenario.hash_bits = random.one_of({64, 64, 8, 1});
+  scenario.num_tenants = random.one_of({1, 1, 2, 3});
+  scenario.num_stories = random.one_of({1, 2, 4, 16});
   scenario.num_blocks =
       random.one_of({1, 2, 3, random.between(1, 8), random.between(4, 24), random.between(1, 64)});
-  scenario.scheduler = draw_options(scenario.pool_tokens(), random);
+  // One token needs a block in each group.
+  scenario.num_blocks =
+      std::max(scenario.num_blocks, static_cast<std::int32_t>(scenario.groups.size()));
+  scenario.scheduler = draw_options(scenario.num_blocks * scenario.groups[0].block_size, random);
   scenario.model_fault_period = random.one_of({0, 0, 0, 50, 500});
   scenario.put_off = random.one_of({0, 0, 20, 200});
   scenario.odds = draw_odds(random);
@@ -72,8 +99,9 @@ Scenario draw_scenario(Random& random) {
   return scenario;
 }
 
-Request draw_request(const Scenario& scenario, Random& random) {
-  const std::int32_t total = draw_total(scenario, random);
+Request draw_request(const Scenario& scenario, std::int64_t pool_tokens, Random& random) {
+  const auto pool = static_cast<std::int32_t>(std::min<std::int64_t>(pool_tokens, 512));
+  const std::int32_t total = draw_total(scenario, pool, random);
   const bool short_prompt = random.chance(scenario.odds.short_prompt);
   const std::int32_t output = random.chance(50) ? 0
                               : short_prompt    ? std::max(0, total - random.between(1, 4))
@@ -81,9 +109,9 @@ Request draw_request(const Scenario& scenario, Random& random) {
   Request request;
   request.params = draw_params(output, random);
   request.priority = random.chance(200) ? random.between(-1, 1) : 0;
-  // Few different beginnings: equal prompts must not be able to hide a block that is mixed up for
-  // long, and later they share blocks.
-  Random words(static_cast<std::uint64_t>(random.below(4)));
+  request.tenant = static_cast<std::uint64_t>(random.below(scenario.num_tenants));
+  // Few different beginnings, so that blocks are shared.
+  Random words(static_cast<std::uint64_t>(random.below(scenario.num_stories)));
   const std::int32_t common = random.below(total - output + 1);
   for (std::int32_t i = 0; i < total - output; ++i) {
     request.prompt.push_back((i < common ? words : random).below(kVocabSize));

@@ -25,6 +25,9 @@ struct Odds {
   std::int32_t resume = 0;
   std::int32_t disturb_in_flight = 0;  // abort or pause between schedule() and update()
   std::int32_t clock_jump = 0;
+  std::int32_t preempt = 0;       // by force
+  std::int32_t evict = 0;         // by force: some free pages at once
+  std::int32_t several = 0;       // per request: n > 1
   std::int32_t at_the_limit = 0;  // per request: its size is the limit, one less or one more
   std::int32_t short_prompt = 0;  // per request: nearly all is output, so that it grows and crowds
 };
@@ -36,18 +39,26 @@ enum class Ending : std::uint8_t {
   kDestroy,  // the scheduler is destroyed with all it holds
 };
 
+// A kind of attention of the fake model; window 0: all that is before.
+struct Group {
+  std::int32_t block_size = 1;
+  std::int32_t window = 0;
+};
+
 struct Scenario {
   scheduler::SchedulerOptions scheduler;
   std::int32_t num_blocks = 1;
-  std::int32_t block_size = 1;
+  std::vector<Group> groups = {{}};
+  bool prefix_caching = true;
+  std::int32_t hash_bits = 64;
+  std::int32_t num_tenants = 1;
+  std::int32_t num_stories = 4;  // different beginnings of prompts
   // One sample in so many has logits that are not finite; 0: none.
   std::int32_t model_fault_period = 0;
   // Per mille of choices that the model puts off to a later step (as a masked row will).
   std::int32_t put_off = 0;
   Odds odds;
   Ending ending = Ending::kDrain;
-
-  [[nodiscard]] std::int32_t pool_tokens() const { return num_blocks * block_size; }
 };
 
 // What a client asks for. n > 1 is several of these with one prompt.
@@ -56,9 +67,12 @@ struct Request {
   SamplingParams params;
   std::int32_t priority = 0;
   std::int32_t choice = 0;
+  std::uint64_t tenant = 0;
 };
 
 [[nodiscard]] Scenario draw_scenario(Random& random);
-[[nodiscard]] Request draw_request(const Scenario& scenario, Random& random);
+// `pool_tokens`: the longest sequence that the pool holds.
+[[nodiscard]] Request draw_request(const Scenario& scenario, std::int64_t pool_tokens,
+                                   Random& random);
 
 }  // namespace quire::sim

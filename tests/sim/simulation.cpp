@@ -1,6 +1,8 @@
 #include "tests/sim/simulation.h"
 
+#include <algorithm>
 #include <chrono>
+#include <iterator>
 #include <optional>
 
 #include "tests/sim/core.h"
@@ -31,10 +33,7 @@ class Simulation final {
       step(scenario_.odds.disturb_in_flight);
     }
     end();
-    report_.requests = ledger_.num_added();
-    report_.aborted = ledger_.num_aborted();
-    report_.guaranteed = plan_check_.num_guaranteed();
-    report_.preemptions = core_.scheduler.stats().num_preemptions;
+    count_whole_run();
     return report_;
   }
 
@@ -42,15 +41,20 @@ class Simulation final {
   // What clients and the world do.
   void move_clock();
   void arrive();
-  void ask(const Request& request);
+  [[nodiscard]] bool ask(const Request& request, std::uint64_t leader);
   void disturb();
   void abort_any();
+  void count_abort(SequenceId id);
+  void preempt_any();
+  void evict_some();
   void finish_any();
   void pause_any(bool paused);
 
   void step(std::int32_t disturb_in_flight);
   void tell();
   void check();
+  void count_whole_run();
+  void count(Count what, std::int64_t by = 1) { report_[what] += by; }
   void trace_plan();
   void trace(std::uint64_t value) { report_.trace = mix(report_.trace ^ value) + 1; }
 
@@ -71,36 +75,48 @@ class Simulation final {
 
 void Simulation::move_clock() {
   now_ += milliseconds(random_.between(1, 20));
-  if (random_.chance(scenario_.odds.clock_jump)) now_ += milliseconds(random_.below(700'000));
+  if (!random_.chance(scenario_.odds.clock_jump)) return;
+  count(Count::kClockJumps);
+  now_ += milliseconds(random_.below(700'000));
 }
 
 void Simulation::arrive() {
   std::int32_t arrivals = random_.chance(scenario_.odds.arrival) ? 1 : 0;
-  if (random_.chance(scenario_.odds.burst)) arrivals += random_.between(2, 20);
+  if (random_.chance(scenario_.odds.burst)) {
+    count(Count::kBursts);
+    arrivals += random_.between(2, 20);
+  }
   for (; arrivals > 0; --arrivals) {
-    Request request = draw_request(scenario_, random_);
-    const std::int32_t n = random_.chance(150) ? random_.between(2, 4) : 1;
-    for (request.choice = 0; request.choice < n; ++request.choice) ask(request);
+    Request request = draw_request(scenario_, core_.cache.max_tokens(), random_);
+    const std::int32_t n = random_.chance(scenario_.odds.several) ? random_.between(2, 4) : 1;
+    if (n > 1) count(Count::kForked);
+    std::uint64_t leader = 0;
+    for (request.choice = 0; request.choice < n; ++request.choice) {
+      if (ask(request, leader) && leader == 0) leader = last_id_;
+    }
   }
 }
 
-void Simulation::ask(const Request& request) {
+bool Simulation::ask(const Request& request, std::uint64_t leader) {
   const auto prompt = static_cast<std::int64_t>(request.prompt.size());
   const std::int64_t total = prompt + request.params.max_tokens;
-  const bool fits =
-      prompt >= 1 && total <= scenario_.scheduler.max_model_len && total <= scenario_.pool_tokens();
+  const std::int64_t pool = core_.cache.max_tokens();
+  const bool fits = prompt >= 1 && total <= scenario_.scheduler.max_model_len && total <= pool;
+  const std::int64_t limit = std::min<std::int64_t>(scenario_.scheduler.max_model_len, pool);
+  if (total >= limit - 1 && total <= limit + 1) count(Count::kAtTheLimit);
   const auto error = core_.scheduler.check_admission(prompt, request.params.max_tokens);
   require(error.has_value() == !fits, "admission is wrong");
   const std::int32_t waiting = core_.scheduler.stats().waiting;
   const bool room = core_.scheduler.queue_has_room(1);
   require(room == (waiting < scenario_.scheduler.max_queue_len), "the queue's bound is wrong");
   if (error || !room) {
-    ++report_.refused;
-    return;
+    count(error ? Count::kRefusedBySize : Count::kRefusedByQueue);
+    return false;
   }
   ++last_id_;
   ledger_.add(SequenceId{last_id_}, request, now_);
-  core_.scheduler.add(make_sequence(request, last_id_, now_));
+  core_.scheduler.add(make_sequence(request, last_id_, now_, leader));
+  return true;
 }
 
 void Simulation::disturb() {
@@ -109,6 +125,8 @@ void Simulation::disturb() {
   if (random_.chance(odds.finish)) finish_any();
   if (random_.chance(odds.pause)) pause_any(true);
   if (random_.chance(odds.resume)) pause_any(false);
+  if (random_.chance(odds.preempt)) preempt_any();
+  if (random_.chance(odds.evict)) evict_some();
   core_.check_invariants();
 }
 
@@ -117,19 +135,46 @@ void Simulation::abort_any() {
   if (random_.chance(100)) {
     const SequenceId other{random_.next() % (last_id_ + 2)};
     const bool is_here = ledger_.contains(other);
+    count_abort(other);
     require(core_.scheduler.abort(other) == is_here, "abort says otherwise", other);
     if (is_here) ledger_.abort(other);
     return;
   }
   const std::optional<SequenceId> id = ledger_.any(random_);
   if (!id) return;
+  count_abort(*id);
   require(core_.scheduler.abort(*id), "abort did not find it", *id);
   ledger_.abort(*id);
+}
+
+void Simulation::count_abort(SequenceId id) {
+  for (const scheduler::Sequence* sequence : core_.scheduler.sequences()) {
+    if (sequence->id != id) continue;
+    const bool runs = sequence->state == scheduler::SequenceState::kRunning;
+    count(sequence->paused                 ? Count::kAbortedPaused
+          : sequence->waits_for != nullptr ? Count::kAbortedFollowing
+          : runs                           ? Count::kAbortedRunning
+                                           : Count::kAbortedWaiting);
+  }
+}
+
+void Simulation::preempt_any() {
+  const std::optional<SequenceId> id = ledger_.any(random_);
+  if (id && core_.scheduler.preempt(*id)) count(Count::kForcedPreemptions);
+}
+
+void Simulation::evict_some() {
+  const std::int64_t before = core_.cache.stats().evictions;
+  for (std::int32_t left = random_.between(1, scenario_.num_blocks); left > 0; --left) {
+    core_.cache.evict(BlockId{random_.below(scenario_.num_blocks)});
+  }
+  count(Count::kForcedEvictions, core_.cache.stats().evictions - before);
 }
 
 void Simulation::finish_any() {
   const std::optional<SequenceId> id = ledger_.any(random_);
   if (!id) return;
+  count(Count::kFinishedByConsumer);
   require(core_.scheduler.finish(*id), "finish did not find it", *id);
   ledger_.finish(*id);
 }
@@ -137,12 +182,13 @@ void Simulation::finish_any() {
 void Simulation::pause_any(bool paused) {
   const std::optional<SequenceId> id = ledger_.any(random_);
   if (!id) return;
+  if (ledger_.is_paused(*id) != paused) count(paused ? Count::kPaused : Count::kResumed);
   core_.scheduler.set_paused(*id, paused, now_);
   ledger_.set_paused(*id, paused, now_);
 }
 
 void Simulation::step(std::int32_t disturb_in_flight) {
-  ++report_.steps;
+  count(Count::kSteps);
   core_.events.clear();
   plan_check_.before(core_);
   core_.scheduler.schedule(now_, core_.plan, core_.events);
@@ -152,7 +198,11 @@ void Simulation::step(std::int32_t disturb_in_flight) {
   trace_plan();
   if (core_.plan.empty()) return check();
 
-  if (random_.chance(disturb_in_flight)) abort_any();
+  count(Count::kRunningSteps);
+  if (random_.chance(disturb_in_flight)) {
+    count(Count::kAbortedInFlight);
+    abort_any();
+  }
   if (random_.chance(disturb_in_flight)) pause_any(random_.chance(500));
   core_.model.execute(core_.plan, core_.output);
   core_.events.clear();
@@ -167,6 +217,7 @@ void Simulation::tell() {
     trace(static_cast<std::uint64_t>(event.sequence));
     trace(static_cast<std::uint32_t>(event.token));
     trace(static_cast<std::uint64_t>(event.finish));
+    if (event.finish == FinishReason::kAbort) count(Count::kExpired);
   }
 }
 
@@ -185,14 +236,35 @@ void Simulation::trace_plan() {
     trace(static_cast<std::uint64_t>(row.sequence));
     trace(static_cast<std::uint64_t>(row.first_position) << 32 |
           static_cast<std::uint64_t>(row.num_tokens));
-    report_.tokens += row.num_tokens;
+    count(Count::kTokens, row.num_tokens);
   }
   for (const BlockId block : core_.plan.block_ids) {
     trace(static_cast<std::uint64_t>(static_cast<std::int32_t>(block)));
   }
 }
 
+void Simulation::count_whole_run() {
+  const cache::CacheStats& cache = core_.cache.stats();
+  count(Count::kRequests, ledger_.num_added());
+  count(Count::kGuaranteed, plan_check_.num_guaranteed());
+  count(Count::kPreemptions, core_.scheduler.stats().num_preemptions);
+  count(Count::kModelFaults, core_.model.num_faults());
+  count(Count::kPutOff, core_.model.num_put_off());
+  count(Count::kPrefixHits, cache.hits);
+  count(Count::kPartialHits, cache.partial_hits);
+  count(Count::kForks, cache.forks);
+  count(Count::kCopies, cache.copies);
+  count(Count::kEvictions, cache.evictions);
+  count(Count::kJoined, cache.joined_blocks);
+  if (scenario_.num_blocks <= 8) count(Count::kSmallPool);
+  if (scenario_.groups.back().window > 0) count(Count::kRunsWithWindows);
+  if (scenario_.num_tenants > 1) count(Count::kRunsWithTenants);
+}
+
 void Simulation::end() {
+  count(scenario_.ending == Ending::kDrain     ? Count::kDrained
+        : scenario_.ending == Ending::kFailAll ? Count::kFailedAll
+                                               : Count::kDestroyed);
   switch (scenario_.ending) {
     case Ending::kDrain:
       return drain();
@@ -225,6 +297,48 @@ void Simulation::fail_all() {
 }
 
 }  // namespace
+
+const char* name_of(Count count) {
+  static constexpr const char* kNames[] = {"steps",
+                                           "steps with a running sequence",
+                                           "tokens computed",
+                                           "requests",
+                                           "refused by size",
+                                           "refused by the queue",
+                                           "sizes at the limit or one off",
+                                           "pools of 1 to 8 blocks",
+                                           "bursts",
+                                           "requests with n > 1",
+                                           "aborts while waiting",
+                                           "aborts while the leader computes",
+                                           "aborts while running",
+                                           "aborts while the reader stalls",
+                                           "aborts with a step in flight",
+                                           "ends by the consumer",
+                                           "readers that stall",
+                                           "readers that go on",
+                                           "deadlines and stalls that ended one",
+                                           "clock jumps",
+                                           "forced preemptions",
+                                           "forced evictions",
+                                           "preemptions",
+                                           "readmissions with a promise",
+                                           "rows that are not finite",
+                                           "choices put off",
+                                           "drains",
+                                           "devices lost",
+                                           "schedulers destroyed",
+                                           "prefix hits",
+                                           "partial hits",
+                                           "forks",
+                                           "pages copied",
+                                           "pages evicted",
+                                           "pages computed twice and joined",
+                                           "runs with windows",
+                                           "runs with several tenants"};
+  static_assert(std::size(kNames) == static_cast<std::size_t>(Count::kNumCounts));
+  return kNames[static_cast<std::size_t>(count)];
+}
 
 Report simulate(std::uint64_t seed, std::int32_t steps) { return Simulation(seed).run(steps); }
 

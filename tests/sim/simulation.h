@@ -2,19 +2,64 @@
 // Simulation: one run. Real scheduler, real cache, a fake model, a clock that the run moves, and
 // clients that do what the seed says.
 
+#include <array>
 #include <cstdint>
 
 namespace quire::sim {
 
+// What can happen in a run and is counted, with its name.
+enum class Count : std::uint8_t {
+  kSteps,         // calls of schedule()
+  kRunningSteps,  // of these, with a sequence that runs
+  kTokens,        // computed
+  kRequests,      // sequences that were added
+  kRefusedBySize,
+  kRefusedByQueue,
+  kAtTheLimit,  // prompt + max_tokens at the limit, or one off
+  kSmallPool,   // runs with at most 8 blocks
+  kBursts,
+  kForked,  // requests with n > 1
+  kAbortedWaiting,
+  kAbortedFollowing,
+  kAbortedRunning,
+  kAbortedPaused,
+  kAbortedInFlight,
+  kFinishedByConsumer,
+  kPaused,
+  kResumed,
+  kExpired,  // past a deadline, or stalled for too long
+  kClockJumps,
+  kForcedPreemptions,
+  kForcedEvictions,
+  kPreemptions,
+  kGuaranteed,  // readmissions with the worst case reserved
+  kModelFaults,
+  kPutOff,
+  kDrained,
+  kFailedAll,
+  kDestroyed,
+  kPrefixHits,
+  kPartialHits,
+  kForks,
+  kCopies,
+  kEvictions,
+  kJoined,
+  kRunsWithWindows,
+  kRunsWithTenants,
+  kNumCounts
+};
+[[nodiscard]] const char* name_of(Count count);
+
 struct Report {
-  std::int64_t steps = 0;
-  std::int64_t requests = 0;  // sequences that were added
-  std::int64_t refused = 0;   // by admission or by a full queue
-  std::int64_t preemptions = 0;
-  std::int64_t guaranteed = 0;  // readmissions with the worst case reserved
-  std::int64_t aborted = 0;
-  std::int64_t tokens = 0;  // computed
+  std::array<std::int64_t, static_cast<std::size_t>(Count::kNumCounts)> counts{};
   std::uint64_t trace = 0;  // hash of all plans and events: equal for equal seeds
+
+  [[nodiscard]] std::int64_t& operator[](Count count) {
+    return counts[static_cast<std::size_t>(count)];
+  }
+  void add(const Report& other) {
+    for (std::size_t i = 0; i < counts.size(); ++i) counts[i] += other.counts[i];
+  }
 };
 
 // Runs `steps` steps under faults, then the scenario's ending. Throws Violation.

@@ -11,18 +11,24 @@ namespace {
 // Reads a request token by token and answers questions about what comes next.
 class Reader final {
  public:
-  Reader(const Request& request, std::int32_t fault_period)
-      : request_(request), fault_period_(fault_period) {}
+  Reader(const Request& request, const Scenario& scenario)
+      : request_(request),
+        groups_(scenario.groups),
+        fault_period_(scenario.model_fault_period),
+        entries_(groups_.size()) {}
 
   void read(TokenId token) {
-    entry_ = entry_of(token, position_++, entry_);
-    state_ = fold(state_, entry_);
-    history_ = fold(history_, static_cast<Entry>(token));
+    for (std::size_t g = 0; g < groups_.size(); ++g) {
+      const Entry previous = entries_[g].empty() ? kNoEntry : entries_[g].back();
+      entries_[g].push_back(entry_of(token, position_, g, previous));
+    }
+    ++position_;
+    history_ = attend(history_, static_cast<Entry>(token));
   }
 
   // The next token: `target`, scored, or kNoToken, chosen. False: a fault, and the end.
   bool ask(TokenId target, bool mask_end_tokens, Transcript& transcript) {
-    answer({.state = state_,
+    answer({.state = state(),
             .history = history_,
             .position = position_,
             .target = target,
@@ -43,11 +49,21 @@ class Reader final {
   }
 
  private:
+  [[nodiscard]] std::uint64_t state() const {
+    std::uint64_t state = 0;
+    for (std::size_t g = 0; g < groups_.size(); ++g) {
+      for (std::int32_t p = first_attended(groups_[g], position_); p < position_; ++p) {
+        state = attend(state, entries_[g][static_cast<std::size_t>(p)]);
+      }
+    }
+    return state;
+  }
+
   const Request& request_;
+  const std::vector<Group>& groups_;
   std::int32_t fault_period_;
   std::int32_t position_ = 0;
-  Entry entry_ = kNoEntry;
-  std::uint64_t state_ = 0;
+  std::vector<std::vector<Entry>> entries_;  // [group][position]
   std::uint64_t history_ = 0;
   Answer answer_;
 };
@@ -67,9 +83,9 @@ void end_after(TokenId token, const SamplingParams& params, Transcript& transcri
 
 }  // namespace
 
-Transcript by_the_rules(const Request& request, std::int32_t fault_period) {
+Transcript by_the_rules(const Request& request, const Scenario& scenario) {
   Transcript transcript;
-  Reader reader(request, fault_period);
+  Reader reader(request, scenario);
   reader.read(request.prompt.front());
   for (std::size_t i = 1; i < request.prompt.size(); ++i) {
     if (request.params.prompt_logprobs && !reader.ask(request.prompt[i], false, transcript)) {
@@ -88,12 +104,14 @@ Transcript by_the_rules(const Request& request, std::int32_t fault_period) {
   return transcript;
 }
 
-Transcript in_a_fresh_core(const Request& request, std::int32_t fault_period) {
+Transcript in_a_fresh_core(const Request& request, const Scenario& scenario) {
   const auto total = static_cast<std::int32_t>(request.prompt.size()) + request.params.max_tokens;
   Scenario roomy;
-  roomy.block_size = 16;
-  roomy.num_blocks = total / roomy.block_size + 1;
-  roomy.model_fault_period = fault_period;
+  roomy.groups = scenario.groups;
+  for (Group& group : roomy.groups) group.block_size = 16;
+  roomy.num_blocks = (total / 16 + 1) * static_cast<std::int32_t>(roomy.groups.size());
+  roomy.prefix_caching = false;
+  roomy.model_fault_period = scenario.model_fault_period;
   roomy.scheduler = {.max_num_seqs = 1,
                      .max_num_batched_tokens = total + 1,
                      .max_queue_len = 1,
