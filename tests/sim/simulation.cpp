@@ -70,6 +70,7 @@ class Simulation final {
   Core core_;
   scheduler::Clock::time_point now_{};
   std::uint64_t last_id_ = 0;
+  StepId last_step_{};
   Report report_;
 };
 
@@ -195,6 +196,8 @@ void Simulation::step(std::int32_t disturb_in_flight) {
   tell();
   core_.check_invariants();
   plan_check_.after(core_, now_);
+  require(core_.plan.step_id > last_step_, "a step without a number of its own");
+  last_step_ = core_.plan.step_id;
   trace_plan();
   if (core_.plan.empty()) return check();
 
