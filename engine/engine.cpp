@@ -81,12 +81,15 @@ EngineStatus Engine::status() const {
   status.generation_tokens = gauges.generation_tokens;
   status.requests_accepted = gauges.accepted;
   status.requests_finished = gauges.finished;
+  status.requests_stopped = gauges.stopped;
   status.requests_aborted = gauges.aborted;
   status.requests_failed = gauges.failed;
+  status.cache = gauges.cache_stats();
   status.tokens_per_second = gauges.tokens_per_second;
   return status;
 }
 
+const RequestHistograms& Engine::times() const { return state_->loop.times(); }
 const ModelInfo& Engine::info() const { return state_->loop.parts().info; }
 const Tokenizer& Engine::tokenizer() const { return *state_->loop.parts().tokenizer; }
 

@@ -34,10 +34,13 @@ struct GenerationRequest {
   std::int32_t n = 1;
   SamplingParams sampling;  // max_tokens is final here
   std::int32_t priority = 0;
+  CacheSalt cache_salt = {};  // pages are shared only with requests of the same
   std::vector<std::string> stop;
   bool include_stop_str_in_output = false;
   bool skip_special_tokens = true;
 };
+
+struct RequestHistograms;
 
 // What the server tells clients of the model; fixed after load.
 struct ModelInfo {
@@ -71,8 +74,10 @@ struct EngineStatus {
   std::int64_t generation_tokens = 0;  // since start
   std::int64_t requests_accepted = 0;  // sequences
   std::int64_t requests_finished = 0;  // sequences: stop, length
+  std::int64_t requests_stopped = 0;   // of these: stop
   std::int64_t requests_aborted = 0;
   std::int64_t requests_failed = 0;
+  cache::CacheStats cache;         // since start
   double tokens_per_second = 0.0;  // recent output rate: Retry-After
 };
 
@@ -98,6 +103,8 @@ class Engine final {
   [[nodiscard]] Result<std::unique_ptr<TokenStream>> submit(const GenerationRequest& request,
                                                             StreamListener* listener);
   [[nodiscard]] EngineStatus status() const;
+  // How long things took, since start.
+  [[nodiscard]] const RequestHistograms& times() const;
   [[nodiscard]] const ModelInfo& info() const;
   [[nodiscard]] const Tokenizer& tokenizer() const;
 

@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <exception>
+#include <random>
 #include <utility>
 
 namespace quire::engine {
@@ -15,6 +16,14 @@ using scheduler::TokenEvent;
 // The longest that one window of the output rate lasts.
 constexpr std::chrono::milliseconds kRateWindow{2000};
 
+cache::CacheOptions cache_options(const EngineOptions& options, std::int64_t num_blocks) {
+  std::random_device entropy;
+  return {.num_blocks = static_cast<std::int32_t>(num_blocks),
+          .enable_prefix_caching = options.enable_prefix_caching && options.use_kv_cache,
+          .max_step_tokens = options.scheduler.max_num_batched_tokens,
+          .hash_seed = std::uint64_t{entropy()} << 32 | entropy()};
+}
+
 // Scheduler limits for what submit() lets in: everything in flight may wait at once (preempted).
 scheduler::SchedulerOptions queue_for_all(scheduler::SchedulerOptions options) {
   options.max_queue_len += options.max_num_seqs;
@@ -25,7 +34,7 @@ scheduler::SchedulerOptions queue_for_all(scheduler::SchedulerOptions options) {
 
 EngineLoop::EngineLoop(const EngineOptions& options, EngineParts parts)
     : parts_(std::move(parts)),
-      cache_({.num_blocks = static_cast<std::int32_t>(parts_.info.num_blocks)}, parts_.spec),
+      cache_(cache_options(options, parts_.info.num_blocks), parts_.spec),
       scheduler_(queue_for_all(options.scheduler), cache_),
       max_in_flight_(options.scheduler.max_num_seqs + options.scheduler.max_queue_len),
       streams_(static_cast<std::size_t>(max_in_flight_)) {
@@ -125,7 +134,8 @@ void EngineLoop::admit(Submission& submission) {
   std::int32_t choice = 0;
   for (auto& sequence : submission.sequences) {
     gauges_.prompt_tokens.fetch_add(sequence->num_prompt_tokens, std::memory_order_relaxed);
-    streams_.insert(sequence->id, submission.stream, choice++);
+    streams_.insert(sequence->id, submission.stream, choice++,
+                    {sequence->arrival_time, sequence->num_prompt_tokens});
     scheduler_.add(std::move(sequence));
   }
 }
@@ -136,6 +146,8 @@ void EngineLoop::cancel(StreamState& stream) {
     if (entry == nullptr) continue;
     scheduler_.abort(choice.sequence);
     end_sequence(entry, FinishReason::kAbort);
+    const std::chrono::duration<double> waited = Clock::now() - stream.left_at;
+    times_.cancel_to_free.observe(waited.count());
   }
 }
 
@@ -155,6 +167,7 @@ void EngineLoop::step() {
   scheduler_.schedule(Clock::now(), plan_, events_);
   deliver();
   if (!plan_.empty()) {
+    note_started();
     parts_.executor->execute(plan_, output_);
     events_.clear();
     scheduler_.update(plan_, output_, events_);
@@ -164,12 +177,26 @@ void EngineLoop::step() {
   publish();
 }
 
+// Newly admitted rows stand at the plan's end.
+void EngineLoop::note_started() {
+  times_.step_tokens.observe(static_cast<double>(plan_.tokens.size()));
+  const Clock::time_point now = Clock::now();
+  for (auto row = plan_.rows.rbegin(); row != plan_.rows.rend(); ++row) {
+    StreamTable::Entry* entry = streams_.find(row->sequence);
+    if (entry == nullptr) continue;
+    if (entry->times.started()) return;
+    entry->times.start(now, times_);
+  }
+}
+
 void EngineLoop::deliver() {
+  const Clock::time_point now = Clock::now();
   for (const TokenEvent& event : events_) {
     StreamTable::Entry* entry = streams_.find(event.sequence);
     if (entry == nullptr) continue;  // warm-up, or ended_ by a stop string in this very step
     if (event.token != kNoToken && !event.is_prompt) {
       gauges_.generation_tokens.fetch_add(1, std::memory_order_relaxed);
+      entry->times.token(now, times_);
     }
     switch (entry->stream->push(entry->choice, event)) {
       case StreamState::Push::kOpen:
@@ -193,6 +220,8 @@ void EngineLoop::end_sequence(StreamTable::Entry* entry, FinishReason finish) {
                 : finish == FinishReason::kError ? gauges_.failed
                                                  : gauges_.finished;
   count.fetch_add(1, std::memory_order_relaxed);
+  if (finish == FinishReason::kStop) gauges_.stopped.fetch_add(1, std::memory_order_relaxed);
+  entry->times.end(Clock::now(), finish, times_);
   streams_.erase(entry);
   ++ended_;
 }
@@ -220,6 +249,7 @@ void EngineLoop::publish() {
   gauges_.waiting.store(stats.waiting, kRelaxed);
   gauges_.preemptions.store(stats.num_preemptions, kRelaxed);
   gauges_.free_blocks.store(cache_.usage().free_blocks, kRelaxed);
+  gauges_.publish(cache_.stats());
   if (now - rate_since_ < kRateWindow) return;
   const std::int64_t tokens = gauges_.generation_tokens.load(kRelaxed);
   const double seconds = std::chrono::duration<double>(now - rate_since_).count();

@@ -4,6 +4,8 @@
 #include <atomic>
 #include <cstdint>
 
+#include "cache/kv_cache_manager.h"
+
 namespace quire::engine {
 
 struct Gauges {
@@ -13,8 +15,32 @@ struct Gauges {
   std::atomic<std::int64_t> heartbeat{0};  // steady clock, nanoseconds
   std::atomic<std::int32_t> running{0}, waiting{0}, free_blocks{0}, total_blocks{0};
   std::atomic<std::int64_t> steps{0}, preemptions{0}, prompt_tokens{0}, generation_tokens{0};
-  std::atomic<std::int64_t> accepted{0}, finished{0}, aborted{0}, failed{0};
+  std::atomic<std::int64_t> accepted{0}, finished{0}, stopped{0}, aborted{0}, failed{0};
   std::atomic<double> tokens_per_second{0.0};
+  std::atomic<std::int64_t> queried_tokens{0}, hit_tokens{0}, hits{0}, partial_hits{0}, forks{0};
+  std::atomic<std::int64_t> copies{0}, evictions{0}, joined_blocks{0};
+
+  void publish(const cache::CacheStats& stats) {
+    constexpr auto kRelaxed = std::memory_order_relaxed;
+    queried_tokens.store(stats.queried_tokens, kRelaxed);
+    hit_tokens.store(stats.hit_tokens, kRelaxed);
+    hits.store(stats.hits, kRelaxed);
+    partial_hits.store(stats.partial_hits, kRelaxed);
+    forks.store(stats.forks, kRelaxed);
+    copies.store(stats.copies, kRelaxed);
+    evictions.store(stats.evictions, kRelaxed);
+    joined_blocks.store(stats.joined_blocks, kRelaxed);
+  }
+  [[nodiscard]] cache::CacheStats cache_stats() const {
+    return {.queried_tokens = queried_tokens,
+            .hit_tokens = hit_tokens,
+            .hits = hits,
+            .partial_hits = partial_hits,
+            .forks = forks,
+            .copies = copies,
+            .evictions = evictions,
+            .joined_blocks = joined_blocks};
+  }
 };
 
 }  // namespace quire::engine

@@ -223,6 +223,7 @@ void ModelRunner::execute(const StepPlan& plan, StepOutput& output) {
   reserve_vector(output.tokens, scratch.max_samples);
   reserve_vector(output.top, scratch.max_samples * scratch.max_top);
 
+  CHECK(plan.more_groups.empty());  // BatchInput has the tables of one group
   scratch.flatten(plan, storage_->spec().groups.front().block_size);
   scratch.last_sampled.clear();
   const BatchInput batch = scratch.batch(plan);

@@ -31,6 +31,8 @@ struct EngineOptions {
   std::int64_t kv_touch_first = std::int64_t{16} << 20;  // bytes
   // False: every step computes its whole context anew (for measuring what the cache is worth).
   bool use_kv_cache = true;
+  // Whether prompts may begin on pages that others computed.
+  bool enable_prefix_caching = true;
 
   // Absent: the model's max_position_embeddings, cut to what the pool holds.
   std::optional<std::int32_t> max_model_len;

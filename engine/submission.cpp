@@ -76,12 +76,16 @@ Submission make_submission(EngineLoop& loop, const GenerationRequest& request,
   const scheduler::Clock::time_point now = scheduler::Clock::now();
   std::size_t index = 0;
   for (const auto& prompt : request.prompts) {
+    SequenceId leader{};  // the prompt's first choice, whose pages the others share
     for (std::int32_t i = 0; i < request.n; ++i) {
       auto sequence = std::make_unique<scheduler::Sequence>();
       sequence->id = loop.next_sequence_id();
       sequence->priority = request.priority;
       sequence->arrival_time = now;
       sequence->choice = i;
+      sequence->salt = request.cache_salt;
+      sequence->leader = leader;
+      if (i == 0) leader = sequence->id;
       sequence->params = request.sampling;
       sequence->num_prompt_tokens = static_cast<std::int32_t>(prompt.size());
       sequence->tokens = prompt;

@@ -30,6 +30,7 @@ Delta take_delta(ChoiceBuffer& choice, std::int32_t index) {
   choice.tokens.clear();
   choice.top.clear();
   delta.num_output_tokens = choice.num_output_tokens;
+  delta.num_cached_tokens = choice.num_cached_tokens;
   delta.finish = choice.finish;
   if (const int* stop = std::get_if<int>(&choice.stop_reason)) {
     delta.stop_reason = choice.stop_matcher.stop(*stop);
@@ -59,6 +60,7 @@ StreamState::Push StreamState::push(std::int32_t index, const scheduler::TokenEv
   const std::lock_guard lock(mutex);
   ChoiceBuffer& choice = choices[static_cast<std::size_t>(index)];
   if (choice.closed()) return Push::kClosed;
+  choice.num_cached_tokens = event.num_cached_tokens;
   if (event.token != kNoToken) {
     if (!event.is_prompt) ++choice.num_output_tokens;
     append_text(choice, event);
@@ -123,6 +125,7 @@ TokenStream::~TokenStream() {
   {
     const std::lock_guard lock(state_->mutex);
     state_->cancelled = true;
+    state_->left_at = std::chrono::steady_clock::now();
     open = std::any_of(state_->choices.begin(), state_->choices.end(),
                        [](const ChoiceBuffer& choice) { return !choice.closed(); });
   }

@@ -39,6 +39,7 @@ struct Delta {
   std::string text;         // whole characters; may be empty
   std::vector<StreamToken> tokens;
   std::int32_t num_output_tokens = 0;  // of this choice so far, for usage
+  std::int32_t num_cached_tokens = 0;  // of its prompt: not computed for this choice
   FinishReason finish = FinishReason::kNone;
   std::variant<std::monostate, TokenId, std::string> stop_reason;
 };

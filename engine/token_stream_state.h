@@ -7,6 +7,7 @@
 // 1. push_token() and push_end() allocate nothing (room is made by submit()).
 // 2. A choice that is closed takes nothing more.
 
+#include <chrono>
 #include <condition_variable>
 #include <cstdint>
 #include <memory>
@@ -58,6 +59,7 @@ struct ChoiceBuffer {
   std::vector<Token> tokens;
   std::vector<TokenLogprob> top;
   std::int32_t num_output_tokens = 0;
+  std::int32_t num_cached_tokens = 0;
   FinishReason finish = FinishReason::kNone;
   std::variant<std::monostate, StopToken, int> stop_reason;  // int: index of the stop string
   bool told_finish = false;                                  // the final delta was handed out
@@ -89,6 +91,7 @@ struct StreamState {
   StreamListener* listener = nullptr;
   bool notified = false;
   bool cancelled = false;
+  std::chrono::steady_clock::time_point left_at{};  // when it was cancelled
   bool resume_posted = false;
 
  private:

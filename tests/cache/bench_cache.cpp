@@ -130,8 +130,11 @@ void bench_pool(std::int32_t num_blocks) {
 void bench_steps(bool prefix_caching) {
   constexpr std::int32_t kSequences = 256, kSteps = 512;
   KvCacheManager cache({.num_blocks = 16'384, .enable_prefix_caching = prefix_caching}, spec());
-  scheduler::Scheduler scheduler(
-      {.max_num_seqs = kSequences, .max_num_batched_tokens = 512, .max_model_len = 1024}, cache);
+  scheduler::Scheduler scheduler({.max_num_seqs = kSequences,
+                                  .max_num_batched_tokens = 512,
+                                  .max_model_len = 1024,
+                                  .eos_token_ids = {}},
+                                 cache);
   std::mt19937 random(2);
   for (std::int32_t i = 0; i < kSequences; ++i) {
     auto sequence = std::make_unique<scheduler::Sequence>();
@@ -168,11 +171,12 @@ void bench_steps(bool prefix_caching) {
     schedule += planned - begin;
     update += std::chrono::steady_clock::now() - answered;
   }
+  const auto steps = static_cast<double>(counted);
   std::printf(
       "256 running, prefix cache %s: schedule %.1f us, update %.1f us, together %.1f us "
       "(%lld steps, contexts 32 to 576)\n",
-      prefix_caching ? "on " : "off", schedule.count() / counted, update.count() / counted,
-      (schedule + update).count() / counted, static_cast<long long>(counted));
+      prefix_caching ? "on " : "off", schedule.count() / steps, update.count() / steps,
+      (schedule + update).count() / steps, static_cast<long long>(counted));
 }
 
 }  // namespace

@@ -64,6 +64,16 @@ void draw_stops(Dice& dice, const engine::Tokenizer& tokenizer, std::int32_t voc
   if (!pair.empty()) stops.push_back(std::move(pair));
 }
 
+// Some of the prompt, or all of it, is the beginning of a story that other prompts tell too.
+void share_beginning(Dice& dice, const std::vector<std::vector<TokenId>>& stories,
+                     std::vector<TokenId>& prompt) {
+  const auto& story =
+      stories[static_cast<std::size_t>(dice.up_to(static_cast<std::int32_t>(stories.size()) - 1))];
+  const auto size = static_cast<std::int32_t>(prompt.size());
+  const std::int32_t common = dice.one_in(3) ? size : dice.up_to(size);
+  std::copy_n(story.begin(), common, prompt.begin());
+}
+
 std::string reason_text(const engine::Delta& delta) {
   if (const auto* token = std::get_if<TokenId>(&delta.stop_reason))
     return "token " + std::to_string(*token);
@@ -90,11 +100,17 @@ std::vector<engine::GenerationRequest> make_request_mix(const MixShape& shape,
                                                         const engine::Tokenizer& tokenizer,
                                                         std::int32_t vocab_size) {
   Dice dice(shape.seed);
+  std::vector<std::vector<TokenId>> stories(static_cast<std::size_t>(shape.num_stories));
+  for (auto& story : stories) {
+    story.resize(static_cast<std::size_t>(shape.longest_prompt));
+    for (TokenId& token : story) token = dice.up_to(vocab_size - 1);
+  }
   std::vector<engine::GenerationRequest> mix(static_cast<std::size_t>(shape.count));
   for (engine::GenerationRequest& request : mix) {
     auto& prompt = request.prompts.emplace_back();
     prompt.resize(static_cast<std::size_t>(length_up_to(dice, shape.longest_prompt)));
     for (TokenId& token : prompt) token = dice.up_to(vocab_size - 1);
+    if (!stories.empty() && !dice.one_in(4)) share_beginning(dice, stories, prompt);
     request.sampling = draw_sampling(dice, shape, vocab_size);
     if (dice.one_in(3)) request.n = 1 + dice.up_to(2);
     request.priority = dice.one_in(4) ? dice.up_to(4) - 2 : 0;

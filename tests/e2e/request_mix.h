@@ -15,6 +15,7 @@ struct MixShape {
   std::uint64_t seed = 1;
   std::int32_t longest_prompt = 400;  // tokens; prompts may be one token
   std::int32_t longest_output = 64;   // tokens
+  int num_stories = 6;                // most prompts begin like one of so many
 };
 
 // Lengths, greedy and sampled with every setting, n up to 3, logprobs, scored prompts, stop strings

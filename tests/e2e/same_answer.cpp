@@ -3,7 +3,8 @@
 //
 //   same_answer --model FOLDER [--device auto|cpu|cuda|reference] [--requests 200] [--seed 1]
 //
-// Prints a table. Exit status 0: no difference, and the small pool did preempt.
+// The plain engine has no prefix cache; of the others most have. Prints a table. Exit status 0: no
+// difference, small pools did preempt, and prefix hits, partial hits and forks happened.
 
 #include <algorithm>
 #include <charconv>
@@ -36,8 +37,13 @@ struct Arguments {
 struct Variation {
   std::string name;
   std::function<void(EngineOptions&)> change;
-  bool must_preempt = false;
   bool must_be_equal = true;  // false: only reported
+};
+
+// Over all variations: what must have happened, or the run shows nothing of it.
+struct Happened {
+  cache::CacheStats cache;
+  std::int64_t preemptions = 0;
 };
 
 Device device_of(std::string_view name) {
@@ -85,6 +91,7 @@ EngineOptions plain_options(const Arguments& arguments) {
   options.model_folder = arguments.model;
   options.device = arguments.device;
   options.num_threads = 1;
+  options.enable_prefix_caching = false;
   return options;
 }
 
@@ -96,7 +103,7 @@ std::unique_ptr<Engine> start(const EngineOptions& options) {
 // there is preemption.
 std::int64_t small_pool(const engine::ModelInfo& info, const MixShape& shape) {
   const std::int64_t longest = shape.longest_prompt + shape.longest_output;
-  const std::int64_t blocks = longest / info.block_size + 4;
+  const std::int64_t blocks = longest / info.block_size + 1;
   return info.kv_bytes / info.num_blocks * blocks;
 }
 
@@ -118,18 +125,24 @@ std::vector<Variation> make_variations(std::int64_t pool_bytes) {
                           o.block_size = 32;
                           o.num_threads = 2;
                         }});
+  variations.push_back({.name = "a pool for one or two", .change = [pool_bytes](EngineOptions& o) {
+                          o.kv_cache_memory = pool_bytes;
+                        }});
   variations.push_back(
-      {.name = "a pool for one or two",
-       .change = [pool_bytes](EngineOptions& o) { o.kv_cache_memory = pool_bytes; },
-       .must_preempt = true});
-  variations.push_back({.name = "the same, chunks up to 5, 2 threads",
-                        .change =
-                            [pool_bytes](EngineOptions& o) {
-                              o.kv_cache_memory = pool_bytes;
-                              o.scheduler.max_chunk = 5;
-                              o.num_threads = 2;
-                            },
-                        .must_preempt = true});
+      {.name = "the same, chunks up to 5, 2 threads", .change = [pool_bytes](EngineOptions& o) {
+         o.kv_cache_memory = pool_bytes;
+         o.scheduler.max_chunk = 5;
+         o.num_threads = 2;
+       }});
+  for (Variation& variation : variations) {
+    variation.change = [change = variation.change](EngineOptions& o) {
+      o.enable_prefix_caching = true;
+      change(o);
+    };
+  }
+  variations.push_back(
+      {.name = "no prefix cache, a pool for one or two",
+       .change = [pool_bytes](EngineOptions& o) { o.kv_cache_memory = pool_bytes; }});
   return variations;
 }
 
@@ -155,10 +168,23 @@ int count_differences(const std::vector<RequestRecord>& expected,
   return differing;
 }
 
+bool print_happened(const Happened& sum) {
+  std::printf(
+      "prefix hits %lld, partial hits %lld, forks %lld, pages copied %lld, evicted %lld, "
+      "preemptions %lld\n",
+      static_cast<long long>(sum.cache.hits), static_cast<long long>(sum.cache.partial_hits),
+      static_cast<long long>(sum.cache.forks), static_cast<long long>(sum.cache.copies),
+      static_cast<long long>(sum.cache.evictions), static_cast<long long>(sum.preemptions));
+  const bool all = sum.cache.hits > 0 && sum.cache.partial_hits > 0 && sum.cache.forks > 0 &&
+                   sum.cache.copies > 0 && sum.cache.evictions > 0 && sum.preemptions > 0;
+  if (!all) std::printf("one of these did not happen: this run shows nothing of it\n");
+  return all;
+}
+
 // Returns whether the variation holds what it must.
 bool run_variation(const Variation& variation, EngineOptions options,
                    std::span<const engine::GenerationRequest> requests,
-                   const std::vector<RequestRecord>& expected, std::uint64_t seed) {
+                   const std::vector<RequestRecord>& expected, std::uint64_t seed, Happened& sum) {
   variation.change(options);
   const auto begin = std::chrono::steady_clock::now();
   const auto engine = start(options);
@@ -166,15 +192,19 @@ bool run_variation(const Variation& variation, EngineOptions options,
   const engine::EngineStatus status = engine->status();
   const std::chrono::duration<double> taken = std::chrono::steady_clock::now() - begin;
   const int differing = count_differences(expected, result.records);
-  std::printf("%-38s %9lld %11lld %7lld %8.1f %10d\n", variation.name.c_str(),
+  std::printf("%-38s %9lld %11lld %7lld %7lld %7lld %7lld %8.1f %10d\n", variation.name.c_str(),
               static_cast<long long>(status.num_steps),
               static_cast<long long>(status.num_preemptions),
-              static_cast<long long>(result.num_left), taken.count(), differing);
+              static_cast<long long>(result.num_left), static_cast<long long>(status.cache.hits),
+              static_cast<long long>(status.cache.partial_hits),
+              static_cast<long long>(status.cache.forks), taken.count(), differing);
+  sum.cache.hits += status.cache.hits;
+  sum.cache.partial_hits += status.cache.partial_hits;
+  sum.cache.forks += status.cache.forks;
+  sum.cache.copies += status.cache.copies;
+  sum.cache.evictions += status.cache.evictions;
+  sum.preemptions += status.num_preemptions;
   std::fflush(stdout);
-  if (variation.must_preempt && status.num_preemptions == 0) {
-    std::printf("  no preemption happened: this variation shows nothing\n");
-    return false;
-  }
   return differing == 0 || !variation.must_be_equal;
 }
 
@@ -198,16 +228,18 @@ int run(Arguments arguments) {
   std::int64_t tokens = 0;
   for (const RequestRecord& record : expected)
     for (const ChoiceRecord& choice : record) tokens += choice.num_output_tokens;
-  std::printf("alone: %lld output tokens\n\n%-38s %9s %11s %7s %8s %10s\n",
+  std::printf("alone: %lld output tokens\n\n%-38s %9s %11s %7s %7s %7s %7s %8s %10s\n",
               static_cast<long long>(tokens), "64 at a time, random order", "steps", "preemptions",
-              "aborts", "seconds", "differing");
+              "aborts", "hits", "partial", "forks", "seconds", "differing");
 
   std::vector<Variation> variations = make_variations(pool_bytes);
   add_instruction_sets(variations, arguments.device);
   bool good = true;
+  Happened sum;
   std::uint64_t seed = arguments.shape.seed;
   for (const Variation& variation : variations)
-    good = run_variation(variation, plain, requests, expected, ++seed) && good;
+    good = run_variation(variation, plain, requests, expected, ++seed, sum) && good;
+  good = print_happened(sum) && good;
   std::printf("%s\n", good ? "the same answer, always" : "NOT the same answer");
   return good ? 0 : 1;
 }

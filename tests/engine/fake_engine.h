@@ -42,6 +42,7 @@ class FakeExecutor final : public StepExecutor {
     if (fail) throw std::runtime_error("device lost");
     output.clear();
     output.step_id = plan.step_id;
+    output.copies_completed = static_cast<std::int32_t>(plan.copies.size());
     for (const scheduler::StepSample& sample : plan.samples) {
       const TokenId token = sample.target != kNoToken ? sample.target : script_(sample.history);
       const auto begin = static_cast<std::int32_t>(output.tokens.size());
