@@ -51,7 +51,9 @@ struct CompletionRequest {
   std::optional<std::int32_t> top_k;
   std::optional<std::uint64_t> seed;
   std::int32_t n = 1;
-  std::int32_t priority = 0;  // smaller runs first, as in vLLM
+  std::optional<std::int32_t> best_of;  // this many are generated, the n best are told; >= n
+  std::optional<std::string> suffix;    // fill in the middle: what follows; not empty
+  std::int32_t priority = 0;            // smaller runs first, as in vLLM
   std::vector<std::string> stop;
   bool include_stop_str_in_output = false;
   bool skip_special_tokens = true;

@@ -5,42 +5,11 @@
 
 #include "proto/json_writer.h"
 #include "proto/openai.h"
+#include "proto/response_parts.h"
 #include "proto/utf8.h"
 
 namespace quire::proto {
 namespace {
-
-void write_finish(JsonWriter& out, FinishReason finish) {
-  out.key("finish_reason");
-  switch (finish) {
-    case FinishReason::kNone:
-      out.null();
-      return;
-    case FinishReason::kStop:
-      out.text("stop");
-      return;
-    case FinishReason::kLength:
-      out.text("length");
-      return;
-    case FinishReason::kAbort:
-      out.text("abort");
-      return;
-    case FinishReason::kError:
-      out.text("error");
-      return;
-  }
-}
-
-void write_stop_reason(JsonWriter& out, const StopReason& reason) {
-  out.key("stop_reason");
-  if (const auto* token = std::get_if<TokenId>(&reason)) {
-    out.integer(*token);
-  } else if (const auto* text = std::get_if<std::string>(&reason)) {
-    out.text(*text);
-  } else {
-    out.null();
-  }
-}
 
 // An object from spelling to logprob. Two tokens may share a spelling and an object's keys are
 // distinct: the better one, which comes first, stays. The token itself is always among them.
@@ -93,41 +62,15 @@ void write_choice(JsonWriter& out, const Choice& choice) {
   out.end_object();
 }
 
-void write_usage(JsonWriter& out, const Usage& usage) {
-  out.begin_object();
-  out.key("prompt_tokens").integer(usage.prompt_tokens);
-  out.key("completion_tokens").integer(usage.completion_tokens);
-  out.key("total_tokens").integer(usage.prompt_tokens + usage.completion_tokens);
-  out.key("prompt_tokens_details").begin_object();
-  out.key("cached_tokens").integer(usage.cached_tokens).end_object();
-  out.end_object();
-}
-
 void write_completion(JsonWriter& out, const ResponseHead& head, std::span<const Choice> choices,
                       ChunkUsage mode, const Usage& usage) {
   out.begin_object();
-  out.key("id").text(head.id);
-  out.key("object").text("text_completion");
-  out.key("created").integer(head.created);
-  out.key("model").text(head.model);
-  out.key("system_fingerprint").text(head.system_fingerprint);
+  write_head(out, head, "text_completion");
   out.key("choices").begin_array();
   for (const Choice& choice : choices) write_choice(out, choice);
   out.end_array();
-  if (mode != ChunkUsage::kOmit) out.key("usage");
-  if (mode == ChunkUsage::kNull) out.null();
-  if (mode == ChunkUsage::kGiven) write_usage(out, usage);
-  // As the client would have to send it: seeds are signed on the wire.
-  if (head.seed) out.key("seed").integer(static_cast<std::int64_t>(*head.seed));
+  write_tail(out, head, mode, usage);
   out.end_object();
-}
-
-std::size_t expected_size(const ResponseHead& head, std::span<const Choice> choices) {
-  std::size_t bytes = 320 + head.model.size();
-  for (const Choice& choice : choices) {
-    bytes += 80 + choice.text.size() + choice.text.size() / 16 + choice.logprobs.size() * 64;
-  }
-  return bytes;
 }
 
 void write_model(JsonWriter& out, const ModelCard& model) {

@@ -55,8 +55,15 @@ void AddedTokens::add(AddedToken token) {
   tokens_.push_back(std::move(token));
 }
 
+// Where the template's words that stand at `position` end; `position` itself where it has none.
+std::size_t TokenSplitter::template_end(std::size_t position) const {
+  const auto run = std::ranges::upper_bound(runs_, offset_ + position, {}, &TextRun::end);
+  if (run == runs_.end() || run->origin != TextOrigin::kTemplate) return position;
+  return std::min(run->end - offset_, text_.size());
+}
+
 bool TokenSplitter::is_wanted(const AddedToken& token, const TokenTrie::Match& match) const {
-  if (token.special && !parse_special_) return false;
+  if (token.special && !parse_special_ && template_end(match.begin) < match.end) return false;
   if (!token.single_word) return true;
   const std::string_view before = text_.substr(0, match.begin);
   const std::string_view after = text_.substr(match.end);
@@ -64,28 +71,46 @@ bool TokenSplitter::is_wanted(const AddedToken& token, const TokenTrie::Match& m
          (after.empty() || !is_word_character(first_code_point(after).value));
 }
 
-// Text that matched but is not wanted stays plain, and nothing else is looked for inside it.
+// The next match that is wanted. Text that matched but is not wanted stays plain, and nothing else
+// is looked for inside it; but the template's own words keep their tokens, whatever stands beside.
+bool TokenSplitter::find_match(TokenTrie::Match& match) {
+  while (tokens_.trie().find(text_, searched_, match)) {
+    if (is_wanted(tokens_.token(match.value), match)) return true;
+    if (runs_.empty()) {
+      searched_ = match.end;
+      continue;
+    }
+    const std::size_t begin = match.begin;
+    const std::size_t end = template_end(begin);
+    if (end > begin && tokens_.trie().find(text_.substr(0, end), begin, match) &&
+        match.begin == begin && is_wanted(tokens_.token(match.value), match)) {
+      return true;
+    }
+    searched_ = begin + 1;
+  }
+  return false;
+}
+
 bool TokenSplitter::find_token() {
   TokenTrie::Match match;
-  while (tokens_.trie().find(text_, searched_, match)) {
-    searched_ = match.end;
-    const AddedToken& token = tokens_.token(match.value);
-    if (!is_wanted(token, match)) continue;
-    while (token.lstrip && match.begin > position_) {
-      const CodePoint c = last_code_point(text_.substr(position_, match.begin - position_));
-      if (!is_white_space(c.value)) break;
-      match.begin -= c.length;
-    }
-    while (token.rstrip && match.end < text_.size()) {
-      const CodePoint c = first_code_point(text_.substr(match.end));
-      if (!is_white_space(c.value)) break;
-      match.end += c.length;
-    }
-    token_ = {match.begin, match.end, token.id};
-    return true;
+  if (!find_match(match)) {
+    searched_ = text_.size();
+    return false;
   }
-  searched_ = text_.size();
-  return false;
+  searched_ = match.end;
+  const AddedToken& token = tokens_.token(match.value);
+  while (token.lstrip && match.begin > position_) {
+    const CodePoint c = last_code_point(text_.substr(position_, match.begin - position_));
+    if (!is_white_space(c.value)) break;
+    match.begin -= c.length;
+  }
+  while (token.rstrip && match.end < text_.size()) {
+    const CodePoint c = first_code_point(text_.substr(match.end));
+    if (!is_white_space(c.value)) break;
+    match.end += c.length;
+  }
+  token_ = {match.begin, match.end, token.id};
+  return true;
 }
 
 bool TokenSplitter::next(TextSegment& segment) {

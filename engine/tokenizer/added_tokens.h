@@ -10,10 +10,12 @@
 
 #include <array>
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "engine/tokenizer/text_origin.h"
 #include "proto/types.h"
 
 namespace quire::engine {
@@ -88,17 +90,26 @@ class TokenSplitter final {
   // Without parse_special the text of a special token is plain text.
   TokenSplitter(const AddedTokens& tokens, std::string_view text, bool parse_special)
       : tokens_(tokens), text_(text), parse_special_(parse_special) {}
+  // Special tokens only where the template wrote all of their text. `text` begins at `offset` of
+  // what the runs describe.
+  TokenSplitter(const AddedTokens& tokens, std::string_view text, std::span<const TextRun> runs,
+                std::size_t offset)
+      : tokens_(tokens), text_(text), parse_special_(false), runs_(runs), offset_(offset) {}
 
   // The next stretch; false at the end. Stretches are not empty.
   bool next(TextSegment& segment);
 
  private:
   bool find_token();
+  bool find_match(TokenTrie::Match& match);
+  [[nodiscard]] std::size_t template_end(std::size_t position) const;
   [[nodiscard]] bool is_wanted(const AddedToken& token, const TokenTrie::Match& match) const;
 
   const AddedTokens& tokens_;
   std::string_view text_;
   bool parse_special_;
+  std::span<const TextRun> runs_;
+  std::size_t offset_ = 0;
   std::size_t position_ = 0;  // where the next stretch begins
   std::size_t searched_ = 0;  // where the next match may begin
   TextSegment token_;         // found, but the plain text before it comes first

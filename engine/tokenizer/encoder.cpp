@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "proto/check.h"
+
 namespace quire::engine {
 namespace {
 
@@ -28,27 +30,47 @@ Encoder::Encoder(const Tokenizer::State& state, bool parse_special, std::vector<
   };
 }
 
+TokenSplitter Encoder::splitter(const AddedTokens& tokens, std::string_view text,
+                                std::size_t offset) const {
+  if (has_runs_) return {tokens, text, runs_, offset};
+  return {tokens, text, parse_special_};
+}
+
+void Encoder::encode(std::string_view text, std::span<const TextRun> runs) {
+  CHECK(!parse_special_);
+  runs_ = runs;
+  has_runs_ = true;
+  encode(text);
+}
+
 void Encoder::encode(std::string_view text) {
-  TokenSplitter splitter(state_.raw_tokens, text, parse_special_);
+  TokenSplitter pieces = splitter(state_.raw_tokens, text, 0);
   TextSegment segment;
-  while (splitter.next(segment)) {
+  while (pieces.next(segment)) {
     if (segment.id != kNoToken)
       out_.push_back(segment.id);
     else
-      encode_plain(text.substr(segment.begin, segment.end - segment.begin), segment.begin == 0);
+      encode_plain(text.substr(segment.begin, segment.end - segment.begin), segment.begin);
   }
 }
 
-void Encoder::encode_plain(std::string_view text, bool at_start) {
+// `offset`: where the text begins in the whole. Normal forms have no origin: where normalizing
+// changes a text that has runs, no special token is looked for in it.
+void Encoder::encode_plain(std::string_view text, std::size_t offset) {
   bool removed_start = false;
   const std::string_view normalized = state_.normalizer.apply(text, normalized_, removed_start);
-  encode_normalized(normalized, at_start && !removed_start);
+  const bool unchanged = normalized.data() == text.data() && normalized.size() == text.size();
+  const bool at_start = offset == 0 && !removed_start;
+  if (has_runs_ && !unchanged) {
+    encode_normalized({state_.normalized_tokens, normalized, false}, normalized, at_start);
+  } else {
+    encode_normalized(splitter(state_.normalized_tokens, normalized, offset), normalized, at_start);
+  }
 }
 
-void Encoder::encode_normalized(std::string_view text, bool at_start) {
-  TokenSplitter splitter(state_.normalized_tokens, text, parse_special_);
+void Encoder::encode_normalized(TokenSplitter pieces, std::string_view text, bool at_start) {
   TextSegment segment;
-  while (splitter.next(segment)) {
+  while (pieces.next(segment)) {
     if (segment.id != kNoToken) {
       out_.push_back(segment.id);
       continue;

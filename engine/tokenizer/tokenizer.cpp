@@ -24,6 +24,17 @@ std::vector<TokenId> Tokenizer::encode(std::string_view text, EncodeOptions opti
   return ids;
 }
 
+std::vector<TokenId> Tokenizer::encode_prompt(std::string_view text,
+                                              std::span<const TextRun> runs) const {
+  std::vector<TokenId> ids;
+  Encoder encoder(*state_, false, ids);
+  if (is_valid_utf8(text))
+    encoder.encode(text, runs);
+  else
+    encoder.encode(repair_utf8(text));  // the runs do not describe it any more
+  return ids;
+}
+
 std::string Tokenizer::decode(std::span<const TokenId> ids, bool skip_special) const {
   std::string text;
   Detokenizer detokenizer(*this, skip_special, false);

@@ -5,7 +5,9 @@
 // 1. encode() gives the ids that the `tokenizers` package gives for the same file and flags.
 // 2. encode() is near-linear in the text whatever the text is, uses bounded stack, and never fails:
 //    bytes that are no valid UTF-8 are encoded as U+FFFD.
-// 3. Special tokens are made from text only where EncodeOptions::parse_special says so.
+// 3. Special tokens are made from text only where EncodeOptions::parse_special says so, or out of
+// the
+//    template's own words in a chat prompt.
 // Cost: 5 to 18 MB/s per thread as measured (byte-fallback files least); no shared mutable state,
 // no cache that grows.
 
@@ -18,6 +20,7 @@
 #include <string_view>
 #include <vector>
 
+#include "engine/tokenizer/text_origin.h"
 #include "proto/error.h"
 #include "proto/types.h"
 
@@ -43,6 +46,11 @@ class Tokenizer final {
 
   [[nodiscard]] std::vector<TokenId> encode(std::string_view text,
                                             EncodeOptions options = {}) const;
+
+  // The text of a chat prompt: special tokens come only out of what the template wrote; all else is
+  // cut, normalized and merged as one text. No special tokens are added.
+  [[nodiscard]] std::vector<TokenId> encode_prompt(std::string_view text,
+                                                   std::span<const TextRun> runs) const;
 
   // Whole text at once; always valid UTF-8. Ids out of range decode to nothing.
   [[nodiscard]] std::string decode(std::span<const TokenId> ids, bool skip_special) const;

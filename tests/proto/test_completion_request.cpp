@@ -128,8 +128,6 @@ TEST_CASE("rules about two fields") {
   CHECK(parsed(R"({"prompt":"a","min_tokens":50})").sampling.min_tokens == 50);
   CHECK(refused(R"({"prompt":"a","stream_options":{}})").param == "stream_options");
   CHECK(refused(R"({"prompt":"a","stream":false,"stream_options":{}})").param == "stream_options");
-  CHECK(refused(R"({"prompt":"a","best_of":2})").code == ErrorCode::kUnsupported);
-  CHECK(refused(R"({"prompt":"a","suffix":"end"})").code == ErrorCode::kUnsupported);
   CHECK_FALSE(parsed(R"({"prompt":"a","echo":true})").sampling.prompt_logprobs);
   CHECK_FALSE(parsed(R"({"prompt":"a","logprobs":0})").sampling.prompt_logprobs);
 }
