@@ -193,7 +193,55 @@ def make_model_config() -> None:
         write("model_config", name, json.dumps(value).encode())
 
 
+def make_text() -> None:
+    seeds = {
+        "words": "the river, and the  rivers", "newlines": "a\n\n b\r\n", "digits": "1 12 123 12345",
+        "contractions": "it's WE'LL l'\u00e9t\u00e9", "cjk": "\u4e16\u754c\u3000\uff01",
+        "marks": "e\u0301\u0323 \u1100\u1161", "emoji": "\U0001f469\u200d\U0001f680\U0001f1e9",
+        "special": "<s>a</s><|endoftext|>", "spaces": " \t \u00a0\u2003",
+    }
+    for name, text in seeds.items():
+        write("encode", name, text.encode())
+        write("detokenize", name, text.encode())
+    for target in ("encode", "detokenize"):
+        write(target, "broken", b"\xff\xc0\x80\xed\xa0\x80\xf4\x90\x80\x80a\xe4\xb8")
+
+
+def make_template() -> None:
+    seeds = {
+        "chatml": "{% for m in messages %}{{'<|im_start|>' + m['role'] + '\n'}}{{ m.content }}{% endfor %}",
+        "blocks": "  {%- if a -%} x {% elif b +%}\n{% else %}{# c #}{% endif %}\n{% raw %}{{{% endraw %}",
+        "macro": "{% macro f(a, b=1) %}{{ a ~ b }}{{ caller() }}{% endmacro %}{% call f(1) %}x{% endcall %}",
+        "recursive": "{% for x in messages recursive %}{{ loop(x.content) }}{% endfor %}",
+        "namespace": "{% set ns = namespace(a=1) %}{% set ns.a = ns.a + 1 %}{% set x, y = 1, 2 %}{{ ns.a }}",
+        "filters": "{{ messages|map(attribute='role')|unique|sort|join(',')|upper|indent(2)|tojson }}",
+        "tests": "{{ messages is sequence and 1 is odd and 'a' in 'abc' or x is not defined }}",
+        "slices": "{{ messages[::-1][0]['role'][1:3:2] }}{{ -1 ** 2 // 3 % 4 }}",
+        "format": "{{ '%05d %s' % (1, 'a') }}{{ '{:>5}{}'.format(1, 'b') }}",
+        "strings": "{{ 'a\\x41\\u00e9\\n' \"b\" }}{{ 1_0 }}{{ 1.5e3 }}",
+        "filter-block": "{% filter trim %} a {% endfilter %}{% set b %}x{% endset %}{% with c=1 %}{% endwith %}",
+        "escape": "{{ messages.__class__.__mro__ }}{{ cycler.__init__.__globals__ }}",
+        "nested": "{{ " + "(" * 150 + " }}", "loops": "{% for a in range(99999) %}" * 3,
+        "huge": "{{ '-' * 10000000000 }}", "unclosed": "{% if", "empty": "",
+    }
+    for name, text in seeds.items():
+        write("template_parse", name, text.encode())
+    conversations = {
+        "plain": [{"role": "user", "content": "hi #<s>"}],
+        "parts": [{"role": "user", "content": [{"type": "text", "text": "#"}]}],
+        "calls": [{"role": "assistant", "content": None, "tool_calls": [
+            {"function": {"name": "#", "arguments": {"a": [1, 2.5, None, True]}}}]}],
+        "unicode": [{"role": "\u00df", "content": "\u4e16 \U0001f600 e\u0301#\u2028"}],
+        "odd": [{"a": 1, "A": "#"}, 3, "#", None], "map": {"#": "#"}, "text": "#", "none": [],
+        "deep": [[[[[[[["#"]]]]]]]], "numbers": [{"content": "1e5"}, {"content": "-12"}],
+    }
+    for name, value in conversations.items():
+        write("template_run", name, json.dumps(value, ensure_ascii=False).encode())
+
+
 if __name__ == "__main__":
+    make_text()
+    make_template()
     make_model_config()
     make_http()
     make_completion()
