@@ -1,14 +1,19 @@
 #include "server/keys.h"
 
 #include <openssl/crypto.h>
+#include <openssl/evp.h>
+#include <openssl/hmac.h>
+#include <openssl/rand.h>
 #include <openssl/sha.h>
 #include <sys/stat.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <cstring>
 #include <fstream>
 #include <sstream>
 
+#include "proto/check.h"
 #include "server/http.h"
 
 namespace quire::server {
@@ -39,6 +44,12 @@ std::string sha256_hex(std::string_view text) {
     hex += kHex[byte & 15];
   }
   return hex;
+}
+
+Keys::Keys() {
+  if (RAND_bytes(secret_.data(), static_cast<int>(secret_.size())) != 1) {
+    throw StartupError("no random numbers from the system: pages cannot be kept apart");
+  }
 }
 
 Result<std::size_t> Keys::load(const std::filesystem::path& file) {
@@ -123,6 +134,35 @@ KeyKind Keys::check(std::string_view presented) const {
   }
   if (admin != 0) return KeyKind::kAdmin;
   return found != 0 ? KeyKind::kUser : KeyKind::kNone;
+}
+
+std::string Keys::name_of(std::string_view presented) const {
+  const std::shared_ptr<const Table> keys = table();
+  if (keys == nullptr) return {};
+  Digest digest{};
+  SHA256(reinterpret_cast<const unsigned char*>(presented.data()), presented.size(), digest.data());
+  const Entry* found = nullptr;
+  for (const Entry& entry : *keys) {
+    const bool same = CRYPTO_memcmp(entry.digest.data(), digest.data(), digest.size()) == 0;
+    found = same ? &entry : found;
+  }
+  return found == nullptr ? std::string() : found->name;
+}
+
+CacheSalt Keys::salt(std::string_view tenant, const std::optional<std::string>& cache_salt) const {
+  // The length goes first, so that no tenant and cache_salt can be another pair's text.
+  std::string text = std::to_string(tenant.size()) + ':' + std::string(tenant);
+  if (cache_salt) text += '/' + *cache_salt;
+  Digest digest{};
+  unsigned size = 0;
+  CHECK(HMAC(EVP_sha256(), secret_.data(), static_cast<int>(secret_.size()),
+             reinterpret_cast<const unsigned char*>(text.data()), text.size(), digest.data(),
+             &size) != nullptr);
+  CHECK_EQ(size, digest.size());
+  CacheSalt salt;
+  std::memcpy(&salt.high, digest.data(), sizeof salt.high);
+  std::memcpy(&salt.low, digest.data() + sizeof salt.high, sizeof salt.low);
+  return salt;
 }
 
 std::string_view Keys::bearer(std::string_view authorization) {

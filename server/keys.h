@@ -4,18 +4,22 @@
 // File: one `name:sha256hex[:admin]` per line; empty lines and lines that begin with '#' are
 // skipped; readable by its owner alone. check() may be called from any thread while reload() swaps
 // the table.
-// 1. check() compares against every key without an early exit, in constant time each.
+// 1. check() and name_of() compare against every key without an early exit, in constant time each.
+// 2. salt() is a keyed digest under a secret that is drawn at start and leaves nowhere: nobody
+//    outside can guess a salt or make two equal.
 
 #include <array>
 #include <cstdint>
 #include <filesystem>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "proto/error.h"
+#include "proto/types.h"
 
 namespace quire::server {
 
@@ -23,8 +27,8 @@ enum class KeyKind : std::uint8_t { kNone, kUser, kAdmin };
 
 class Keys final {
  public:
-  // No keys configured: everything is open.
-  Keys() = default;
+  // No keys configured: everything is open. Throws StartupError where the system has no entropy.
+  Keys();
 
   // Replaces all keys, or none and says why (naming file and line).
   [[nodiscard]] Result<std::size_t> load(const std::filesystem::path& file);
@@ -33,6 +37,11 @@ class Keys final {
 
   [[nodiscard]] bool configured() const;
   [[nodiscard]] KeyKind check(std::string_view presented) const;
+  // The name of the key, which is its tenant; empty where no keys are configured or it is none.
+  [[nodiscard]] std::string name_of(std::string_view presented) const;
+  // What the prompts of a tenant share pages under; a client's cache_salt only narrows it.
+  [[nodiscard]] CacheSalt salt(std::string_view tenant,
+                               const std::optional<std::string>& cache_salt) const;
   // Of an Authorization field: the key behind `Bearer `, or empty.
   [[nodiscard]] static std::string_view bearer(std::string_view authorization);
 
@@ -47,6 +56,7 @@ class Keys final {
   [[nodiscard]] std::shared_ptr<const Table> table() const;
   static Result<Entry> parse_line(std::string_view line);
 
+  Digest secret_{};
   mutable std::mutex mutex_;
   std::shared_ptr<const Table> table_;
 };

@@ -78,6 +78,25 @@ TEST_CASE("keys: the file is its owner's alone") {
   CHECK_FALSE(keys.load(folder / "absent").ok());
 }
 
+TEST_CASE("salts: the tenant is the key's name, and a client's cache_salt only narrows it") {
+  Keys keys;
+  CHECK(keys.name_of("anything").empty());  // no keys: one tenant
+  const std::string lines = "alice:" + sha256_hex("a") + "\nbob:" + sha256_hex("b") + "\n";
+  REQUIRE(keys.parse(lines, "keys"));
+  CHECK(keys.name_of("a") == "alice");
+  CHECK(keys.name_of("b") == "bob");
+  CHECK(keys.name_of("c").empty());
+
+  const std::optional<std::string> none;
+  CHECK(keys.salt("alice", none) == keys.salt("alice", none));
+  CHECK_FALSE(keys.salt("alice", none) == keys.salt("bob", none));
+  CHECK_FALSE(keys.salt("alice", none) == keys.salt("alice", ""));
+  CHECK_FALSE(keys.salt("alice", "x") == keys.salt("alice", "y"));
+  CHECK_FALSE(keys.salt("alice", "x") == keys.salt("bob", "x"));
+  CHECK_FALSE(keys.salt("a/b", none) == keys.salt("a", "b"));
+  CHECK_FALSE(Keys().salt("alice", none) == keys.salt("alice", none));  // the secret is drawn
+}
+
 TEST_CASE("bearer") {
   CHECK(Keys::bearer("Bearer abc") == "abc");
   CHECK(Keys::bearer("bEARER  abc") == "abc");

@@ -17,11 +17,14 @@ cp -r "$root/tests/sim" "$work/tests/"
 
 object() { echo "$work/$(echo "$1" | tr / _).o"; }
 compile() { c++ $flags -c "$work/$1" -o "$(object "$1")"; }
+export work flags
+export -f object compile
+compile_all() { printf '%s\n' "$@" | xargs -P 2 -I UNIT bash -c 'compile UNIT'; }
 # A header's change concerns the units of its room and of the simulator that see it.
 units_of() { case $1 in *.cpp) echo "$1" ;; *) echo "$units" ;; esac; }
 link_sim() { c++ $(for unit in $units; do object "$unit"; done) -o "$work/sim"; }
 
-for unit in $units; do compile "$unit" || exit 2; done
+compile_all $units || exit 2
 link_sim && "$work/sim" --seeds 300 > /dev/null || { echo "the tree itself has a violation"; exit 2; }
 
 found=0 planted=0
@@ -29,9 +32,10 @@ while IFS='|' read -r name file change; do
   if [[ $name == '#'* || -z $name || ! $name =~ $wanted ]]; then continue; fi
   file=$(echo $file) planted=$((planted + 1))
   cp "$work/$file" "$work/kept"
+  for unit in $(units_of "$file"); do cp "$(object "$unit")" "$(object "$unit").kept"; done
   perl -0pi -e "$change" "$work/$file"
   if cmp -s "$work/$file" "$work/kept"; then echo "DOES NOT APPLY: $name"; continue; fi
-  for unit in $(units_of "$file"); do compile "$unit" || exit 2; done
+  compile_all $(units_of "$file") || exit 2
   link_sim
   timeout 600 "$work/sim" --seeds "$seeds" > /dev/null 2> "$work/said"
   status=$?
@@ -43,7 +47,7 @@ while IFS='|' read -r name file change; do
     echo "found at seed ${seed:-?}: $name: $(head -1 "$work/said" | sed 's/.*broken invariant at [^ ]*\///')"
   fi
   cp "$work/kept" "$work/$file"
-  for unit in $(units_of "$file"); do compile "$unit"; done
+  for unit in $(units_of "$file"); do mv "$(object "$unit").kept" "$(object "$unit")"; done
 done < "$root/tests/sim/planted_bugs.txt"
 echo "$found of $planted planted bugs found"
 [ "$found" = "$planted" ]
