@@ -14,6 +14,7 @@ quire_build_packages=(
   libcli11-dev
   libssl-dev
   libutf8proc-dev
+  prometheus-cpp-dev
 )
 
 # To build and run every test as well. clang 16 is for the fuzzers, the formatter and clang-tidy.

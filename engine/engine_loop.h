@@ -17,6 +17,7 @@
 
 #include "engine/engine.h"
 #include "engine/gauges.h"
+#include "engine/request_times.h"
 #include "engine/stream_table.h"
 #include "engine/token_stream_state.h"
 #include "scheduler/scheduler.h"
@@ -36,6 +37,7 @@ class EngineLoop final {
   [[nodiscard]] std::int64_t max_in_flight() const { return max_in_flight_; }
   [[nodiscard]] const std::shared_ptr<Mailbox>& mailbox() const { return mailbox_; }
   [[nodiscard]] Gauges& gauges() { return gauges_; }
+  [[nodiscard]] const RequestHistograms& times() const { return times_; }
   [[nodiscard]] SequenceId next_sequence_id() {
     return SequenceId{next_id_.fetch_add(1, std::memory_order_relaxed)};
   }
@@ -50,6 +52,7 @@ class EngineLoop final {
   void cancel(StreamState& stream);
   void resume(StreamState& stream);
   void step();
+  void note_started();
   void deliver();
   void end_sequence(StreamTable::Entry* entry, FinishReason finish);
   void fail(FinishReason reason);
@@ -62,6 +65,7 @@ class EngineLoop final {
   const std::shared_ptr<Mailbox> mailbox_ = std::make_shared<Mailbox>();
   std::atomic<std::uint64_t> next_id_{1};
   Gauges gauges_;
+  RequestHistograms times_;
   std::function<void(const std::string&)> on_fatal_;  // and below: under the mailbox's mutex
   std::string failure_;
 

@@ -13,6 +13,7 @@
 #include <utility>
 #include <vector>
 
+#include "engine/request_times.h"
 #include "engine/token_stream_state.h"
 #include "proto/check.h"
 #include "proto/types.h"
@@ -25,16 +26,18 @@ class StreamTable final {
     SequenceId id{};
     std::shared_ptr<StreamState> stream;
     std::int32_t choice = 0;
+    RequestTimes times = {};
   };
 
   explicit StreamTable(std::size_t max_sequences)
       : slots_(std::bit_ceil(max_sequences * 2 + 2)), mask_(slots_.size() - 1) {}
 
-  void insert(SequenceId id, std::shared_ptr<StreamState> stream, std::int32_t choice) {
+  void insert(SequenceId id, std::shared_ptr<StreamState> stream, std::int32_t choice,
+              RequestTimes times = {}) {
     CHECK(size_ * 2 < slots_.size());
     std::size_t i = home(id);
     while (slots_[i].id != SequenceId{}) i = (i + 1) & mask_;
-    slots_[i] = {.id = id, .stream = std::move(stream), .choice = choice};
+    slots_[i] = {.id = id, .stream = std::move(stream), .choice = choice, .times = times};
     ++size_;
   }
 
