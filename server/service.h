@@ -10,10 +10,12 @@
 #include <condition_variable>
 #include <cstdint>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "engine/engine.h"
+#include "engine/tokenizer/template/chat_template.h"
 #include "proto/openai.h"
 #include "server/http.h"
 #include "server/keys.h"
@@ -51,6 +53,15 @@ class Service final {
   [[nodiscard]] WorkPool& work() { return work_; }
   [[nodiscard]] std::int64_t created() const { return created_; }
 
+  // Before set_engine(), if the model has one.
+  void set_chat_template(engine::ChatTemplate chat_template) {
+    chat_template_.emplace(std::move(chat_template));
+  }
+  // Null: the model has none. Fixed once the engine is there.
+  [[nodiscard]] const engine::ChatTemplate* chat_template() const {
+    return chat_template_ ? &*chat_template_ : nullptr;
+  }
+
   // The engine, once; from then on requests are served. It outlives every request.
   void set_engine(engine::Engine& engine);
   // Null while loading.
@@ -83,6 +94,7 @@ class Service final {
   const std::int64_t created_;
   Keys keys_;
   BodyBudget bodies_;
+  std::optional<engine::ChatTemplate> chat_template_;
   std::atomic<engine::Engine*> engine_{nullptr};
   std::atomic<Phase> phase_{Phase::kLoading};
   std::atomic<bool> aborting_{false};

@@ -137,6 +137,9 @@ constexpr std::array kSettings = {
                 "the default model", [](ServeConfig& c, Text v) { return store_text(c.model, v); }},
     SettingSpec{"served-model-name", "NAME", "What clients call the model", "the folder's name",
                 [](ServeConfig& c, Text v) { return store_text(c.served_model_name, v); }},
+    SettingSpec{"chat-template", "FILE", "Chat template (Jinja) instead of the model's own",
+                "the model's",
+                [](ServeConfig& c, Text v) { return store_text(c.chat_template, v); }},
     SettingSpec{"host", "ADDRESS", "Address to listen on", "127.0.0.1",
                 [](ServeConfig& c, Text v) { return store_text(c.listener.host, v); }},
     SettingSpec{
@@ -159,6 +162,11 @@ constexpr std::array kSettings = {
         "no-kv-cache", "", "Compute the whole context anew in every step (to measure the cache)",
         "false",
         [](ServeConfig& c, Text v) { return store_switch(c.engine.use_kv_cache, v, false); }},
+    SettingSpec{"no-enable-prefix-caching", "", "Let no prompt begin on pages that others computed",
+                "false",
+                [](ServeConfig& c, Text v) {
+                  return store_switch(c.engine.enable_prefix_caching, v, false);
+                }},
     SettingSpec{"max-model-len", "N", "Longest prompt and output together, in tokens",
                 "the model's",
                 [](ServeConfig& c, Text v) {

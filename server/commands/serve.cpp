@@ -10,6 +10,7 @@
 #include <cstdlib>
 #include <memory>
 
+#include "server/chat_template_file.h"
 #include "server/commands/commands.h"
 #include "server/listener.h"
 #include "server/log.h"
@@ -139,6 +140,11 @@ int run_serve(const ServeConfig& config) {
       },
       [&service, &config] { reload_keys(service.keys(), config); });
 
+  if (auto chat_template = load_chat_template(folder, config.chat_template)) {
+    service.set_chat_template(std::move(*chat_template));
+  } else {
+    log_warning("the model has no chat template; /v1/chat/completions answers 400");
+  }
   engine::EngineOptions options = config.engine;
   options.model_folder = folder;
   engine = engine::load_engine(options, [](const std::string& line) { log_info(line); });

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "server/handlers/fill_in_the_middle.h"
 #include "server/handlers/handlers.h"
 
 namespace quire::server {
@@ -34,18 +35,19 @@ std::string echo_text(const engine::Engine& engine, const proto::CompletionReque
 
 std::optional<Error> encode_prompts(const engine::Engine& engine, proto::CompletionRequest& request,
                                     CompletionInput& input) {
-  const std::int64_t context = engine.info().max_model_len;
-  const std::int64_t wanted = request.max_tokens.value_or(request.echo ? 0 : 1);
   for (proto::Prompt& prompt : request.prompts) {
     if (request.echo) input.echo_texts.push_back(echo_text(engine, request, prompt));
     std::vector<TokenId> tokens = encode(engine, request, prompt);
+    if (request.suffix) {
+      auto around = fill_in_the_middle(engine.tokenizer(), std::move(tokens), *request.suffix);
+      if (!around) return around.error();
+      tokens = std::move(*around);
+    }
     if (tokens.empty()) {
       return Error{ErrorCode::kInvalidRequest, "The prompt has no tokens.", "prompt"};
     }
     const auto count = static_cast<std::int64_t>(tokens.size());
-    if (count + wanted > context) {
-      return context_error(request.max_tokens ? "max_tokens" : "prompt", count, wanted, context);
-    }
+    if (auto error = check_context(engine, request, count, "prompt")) return error;
     input.num_prompt_tokens += count;
     if (request.sampling.prompt_logprobs) input.first_tokens.push_back(tokens.front());
     input.generation.prompts.push_back(std::move(tokens));
@@ -66,42 +68,62 @@ void fill_sampling(const Service& service, const engine::ModelInfo& model,
       request.repetition_penalty.value_or(model.repetition_penalty.value_or(1.0f));
 }
 
-std::int32_t default_max_tokens(const engine::Engine& engine, const CompletionInput& input) {
+std::int64_t longest_prompt(const CompletionInput& input) {
   std::size_t longest = 0;
   for (const auto& prompt : input.generation.prompts) longest = std::max(longest, prompt.size());
-  const std::int64_t rest = engine.info().max_model_len - static_cast<std::int64_t>(longest);
-  return static_cast<std::int32_t>(std::min(kDefaultMaxTokens, rest));
+  return static_cast<std::int64_t>(longest);
 }
 
 }  // namespace
 
-Result<CompletionInput> read_completion(const Service& service, const engine::Engine& engine,
-                                        std::string_view body, std::uint64_t seed) {
-  Result<proto::CompletionRequest> parsed = proto::parse_completion(body, service.request_limits());
-  if (!parsed) return parsed.error();
-  proto::CompletionRequest& request = *parsed;
-  if (auto error = check_model(service, request.model)) return *error;
+std::optional<Error> check_context(const engine::Engine& engine,
+                                   const proto::CompletionRequest& request, std::int64_t num_tokens,
+                                   const char* prompt_param) {
+  const std::int64_t context = engine.info().max_model_len;
+  const std::int64_t wanted = request.max_tokens.value_or(request.echo ? 0 : 1);
+  if (num_tokens + wanted <= context) return std::nullopt;
+  return context_error(request.max_tokens ? "max_tokens" : prompt_param, num_tokens, wanted,
+                       context);
+}
 
-  CompletionInput input{.num_logprobs = request.sampling.num_logprobs,
-                        .echo = request.echo,
-                        .stream = request.stream,
-                        .include_usage = request.include_usage,
-                        .continuous_usage = request.continuous_usage_stats};
-  if (auto error = encode_prompts(engine, request, input)) return *error;
+Result<CompletionInput> finish_input(const Service& service, const engine::Engine& engine,
+                                     proto::CompletionRequest& request, CompletionInput input,
+                                     std::int64_t max_tokens, std::uint64_t seed) {
+  input.cache_salt = request.cache_salt;
+  input.num_logprobs = request.sampling.num_logprobs;
+  input.echo = request.echo;
+  input.stream = request.stream;
+  input.include_usage = request.include_usage;
+  input.continuous_usage = request.continuous_usage_stats;
   engine::GenerationRequest& generation = input.generation;
   fill_sampling(service, engine.info(), request, generation.sampling);
   SamplingParams& sampling = generation.sampling;
-  sampling.max_tokens = request.max_tokens.value_or(default_max_tokens(engine, input));
+  const std::int64_t rest = engine.info().max_model_len - longest_prompt(input);
+  sampling.max_tokens =
+      request.max_tokens.value_or(static_cast<std::int32_t>(std::min(max_tokens, rest)));
   sampling.seed = request.seed.value_or(seed);
   if (sampling.min_tokens > sampling.max_tokens) {
     return Error{ErrorCode::kInvalidRequest, "min_tokens is larger than max_tokens.", "min_tokens"};
   }
-  generation.n = request.n;
+  input.num_told = request.n;
+  generation.n = request.best_of.value_or(request.n);
+  // The best are chosen by the logprobs of what was generated.
+  if (generation.n > request.n) sampling.num_logprobs = std::max(sampling.num_logprobs, 0);
   generation.priority = request.priority;
   generation.stop = std::move(request.stop);
   generation.include_stop_str_in_output = request.include_stop_str_in_output;
   generation.skip_special_tokens = request.skip_special_tokens;
   return input;
+}
+
+Result<CompletionInput> read_completion(const Service& service, const engine::Engine& engine,
+                                        std::string_view body, std::uint64_t seed) {
+  Result<proto::CompletionRequest> parsed = proto::parse_completion(body, service.request_limits());
+  if (!parsed) return parsed.error();
+  if (auto error = check_model(service, parsed->model)) return *error;
+  CompletionInput input;
+  if (auto error = encode_prompts(engine, *parsed, input)) return *error;
+  return finish_input(service, engine, *parsed, std::move(input), kDefaultMaxTokens, seed);
 }
 
 }  // namespace quire::server

@@ -1,7 +1,10 @@
 #include "server/handlers/completion_output.h"
 
 #include <algorithm>
+#include <functional>
 #include <iterator>
+#include <limits>
+#include <numeric>
 
 namespace quire::server {
 namespace {
@@ -26,6 +29,39 @@ std::size_t CompletionOutput::prompt_of(std::int32_t index) const {
   return static_cast<std::size_t>(index / n_);
 }
 
+// Chat answers tell the bytes themselves beside their spelling.
+std::string CompletionOutput::spelling(TokenId token) const {
+  const std::string_view bytes = tokenizer_.token_bytes(token);
+  return input_.form == AnswerForm::kChat ? std::string(bytes) : proto::token_label(bytes);
+}
+
+double CompletionOutput::ChoiceState::mean_logprob() const {
+  if (num_entries == 0) return -std::numeric_limits<double>::infinity();
+  return logprobs / static_cast<double>(num_entries);
+}
+
+// Equal ones stay in order.
+void CompletionOutput::keep_best() {
+  std::vector<proto::Choice> best;
+  const auto each = static_cast<std::size_t>(n_);
+  for (std::size_t first = 0; first < whole_.size(); first += each) {
+    std::vector<std::size_t> order(each);
+    std::iota(order.begin(), order.end(), first);
+    std::ranges::stable_sort(order, std::greater{},
+                             [this](std::size_t i) { return states_[i].mean_logprob(); });
+    for (std::int32_t i = 0; i < input_.num_told; ++i) {
+      best.push_back(std::move(whole_[order[static_cast<std::size_t>(i)]]));
+      best.back().index = static_cast<std::int32_t>(best.size() - 1);
+    }
+  }
+  whole_ = std::move(best);
+}
+
+std::span<const proto::Choice> CompletionOutput::whole() {
+  if (input_.num_told < n_ && whole_.size() == states_.size()) keep_best();
+  return whole_;
+}
+
 std::int64_t CompletionOutput::characters_of(TokenId token) const {
   if (skip_special_ && tokenizer_.is_special(token)) return 0;
   return count_characters(tokenizer_.token_bytes(token));
@@ -35,10 +71,8 @@ std::int64_t CompletionOutput::characters_of(TokenId token) const {
 void CompletionOutput::add_first_prompt_token(std::int32_t index, ChoiceState& state,
                                               proto::Choice& choice) const {
   const TokenId token = input_.first_tokens[prompt_of(index)];
-  choice.logprobs.push_back({.text = proto::token_label(tokenizer_.token_bytes(token)),
-                             .logprob = std::nullopt,
-                             .top = {},
-                             .text_offset = 0});
+  choice.logprobs.push_back(
+      {.text = spelling(token), .logprob = std::nullopt, .top = {}, .text_offset = 0});
   state.offset += characters_of(token);
 }
 
@@ -48,12 +82,17 @@ void CompletionOutput::add_token(const engine::StreamToken& token, std::int32_t 
     state.in_output = true;
     state.offset = input_.echo ? count_characters(input_.echo_texts[prompt_of(index)]) : 0;
   }
-  proto::LogprobEntry entry{.text = proto::token_label(tokenizer_.token_bytes(token.token.token)),
+  if (!token.is_prompt) {
+    state.logprobs += double{token.token.logprob};
+    ++state.num_entries;
+  }
+  if (input_.num_logprobs < 0) return;  // looked at to find the best, not told
+  proto::LogprobEntry entry{.text = spelling(token.token.token),
                             .logprob = token.token.logprob,
                             .top = {},
                             .text_offset = state.offset};
   for (const TokenLogprob& other : token.top) {
-    entry.top.emplace_back(proto::token_label(tokenizer_.token_bytes(other.token)), other.logprob);
+    entry.top.emplace_back(spelling(other.token), other.logprob);
   }
   choice.logprobs.push_back(std::move(entry));
   state.offset += characters_of(token.token.token);
@@ -79,6 +118,7 @@ proto::Choice CompletionOutput::take(engine::Delta& delta) {
     add_token(token, delta.choice, state, choice);
   }
   state.num_output_tokens = delta.num_output_tokens;
+  state.num_cached_tokens = delta.num_cached_tokens;
   if (delta.finish != FinishReason::kNone) --num_open_;
   return choice;
 }
@@ -99,7 +139,11 @@ void CompletionOutput::gather(engine::Delta& delta) {
 
 proto::Usage CompletionOutput::usage() const {
   proto::Usage usage{.prompt_tokens = input_.num_prompt_tokens};
-  for (const ChoiceState& state : states_) usage.completion_tokens += state.num_output_tokens;
+  for (std::size_t i = 0; i < states_.size(); ++i) {
+    usage.completion_tokens += states_[i].num_output_tokens;
+    // As the prompt's tokens, counted once: for the choice that came first.
+    if (i % static_cast<std::size_t>(n_) == 0) usage.cached_tokens += states_[i].num_cached_tokens;
+  }
   return usage;
 }
 

@@ -27,7 +27,8 @@ class CompletionOutput final {
   [[nodiscard]] proto::Choice take(engine::Delta& delta);
   // The same, joined into whole(); for an answer that is not streamed.
   void gather(engine::Delta& delta);
-  [[nodiscard]] std::span<const proto::Choice> whole() const { return whole_; }
+  // Once all have finished: of each prompt's choices those that are told, the best by mean logprob.
+  [[nodiscard]] std::span<const proto::Choice> whole();
   [[nodiscard]] proto::Usage usage() const;
   [[nodiscard]] bool all_finished() const { return num_open_ == 0; }
 
@@ -37,12 +38,19 @@ class CompletionOutput final {
     bool in_output = false;   // a token of the output was seen
     std::int64_t offset = 0;  // characters told by tokens so far
     std::int32_t num_output_tokens = 0;
+    std::int32_t num_cached_tokens = 0;
+    double logprobs = 0.0;  // sum over the output's entries
+    std::int64_t num_entries = 0;
+
+    [[nodiscard]] double mean_logprob() const;
   };
   void add_first_prompt_token(std::int32_t index, ChoiceState& state, proto::Choice& choice) const;
   void add_token(const engine::StreamToken& token, std::int32_t index, ChoiceState& state,
                  proto::Choice& choice) const;
   [[nodiscard]] std::size_t prompt_of(std::int32_t index) const;
   [[nodiscard]] std::int64_t characters_of(TokenId token) const;
+  [[nodiscard]] std::string spelling(TokenId token) const;
+  void keep_best();
 
   const CompletionInput& input_;
   const engine::Tokenizer& tokenizer_;

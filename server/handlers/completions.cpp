@@ -1,12 +1,13 @@
-// /v1/completions: one job from the body to the last chunk.
+// /v1/completions and /v1/chat/completions: one job from the body to the last chunk.
 //
-// States: preparing (long bodies, on the work pool) -> generating -> done. The answer's head goes
-// out once the engine has accepted, so a bad request gets its own status. A stream that began ends
-// with each choice's finish_reason or with one error event, then [DONE].
+// States: preparing (long bodies and every chat, on the work pool) -> generating -> done. The
+// answer's head goes out once the engine has accepted, so a bad request gets its own status. A
+// stream that began ends with each choice's finish_reason or with one error event, then [DONE].
 
 #include <cstdio>
 #include <ctime>
 
+#include "proto/openai_chat.h"
 #include "server/handlers/completion_input.h"
 #include "server/handlers/completion_output.h"
 #include "server/handlers/handlers.h"
@@ -20,27 +21,32 @@ constexpr int kSeedShift = 11;
 
 using Prepared = Result<CompletionInput>;
 
-std::string completion_id(std::uint64_t number) {
-  char text[32];
-  std::snprintf(text, sizeof text, "cmpl-%016llx", static_cast<unsigned long long>(number));
+std::string answer_id(AnswerForm form, std::uint64_t number) {
+  char text[40];
+  std::snprintf(text, sizeof text, "%s-%016llx", form == AnswerForm::kChat ? "chatcmpl" : "cmpl",
+                static_cast<unsigned long long>(number));
   return text;
 }
 
-class CompletionJob final : public Job {
+class GenerationJob final : public Job {
  public:
-  explicit CompletionJob(Exchange exchange)
-      : service_(exchange.service), engine_(*service_.engine()), waker_(exchange.waker) {}
+  explicit GenerationJob(Exchange exchange)
+      : service_(exchange.service),
+        engine_(*service_.engine()),
+        waker_(exchange.waker),
+        tenant_(service_.keys().name_of(Keys::bearer(exchange.request.field("authorization")))) {}
 
   // False: the work pool is full.
-  [[nodiscard]] bool prepare_elsewhere(HttpRequest request) {
+  [[nodiscard]] bool prepare_elsewhere(HttpRequest request, ReadInput read) {
     auto kept = std::make_shared<HttpRequest>(std::move(request));
     const Service& service = service_;
     const engine::Engine& engine = engine_;
     preparing_ = true;
-    return preparation_.start(service_.work(), waker_,
-                              [&service, &engine, kept, seed = service_.draw() >> kSeedShift] {
-                                return read_completion(service, engine, kept->body, seed);
-                              });
+    return preparation_.start(
+        service_.work(), waker_,
+        [&service, &engine, read, kept, seed = service_.draw() >> kSeedShift] {
+          return read(service, engine, kept->body, seed);
+        });
   }
 
   // From the prepared request to an accepted one, or to an error answer.
@@ -49,7 +55,7 @@ class CompletionJob final : public Job {
     if (!prepared) return writer.respond(service_.error_response(prepared.error()));
     input_ = std::move(*prepared);
     output_.emplace(input_, engine_.tokenizer());
-    head_ = {.id = completion_id(service_.draw()),
+    head_ = {.id = answer_id(input_.form, service_.draw()),
              .created = std::time(nullptr),
              .model = service_.options().model_name,
              .system_fingerprint = engine_.info().fingerprint,
@@ -80,6 +86,7 @@ class CompletionJob final : public Job {
   // The prompts go to the engine; the settings stay for the output.
   Result<std::unique_ptr<engine::TokenStream>> submit() {
     engine::GenerationRequest request = input_.generation;
+    request.cache_salt = service_.keys().salt(tenant_, input_.cache_salt);
     return engine_.submit(std::move(request), &waker_);
   }
 
@@ -97,23 +104,49 @@ class CompletionJob final : public Job {
     }
     if (!input_.stream) {
       output_->gather(delta);
-      if (output_->all_finished()) {
-        writer.respond({.status = 200,
-                        .body = proto::completion_body(head_, output_->whole(), output_->usage())});
-      }
+      if (output_->all_finished()) respond(writer);
       return;
     }
-    const proto::Choice choice = output_->take(delta);
+    write_chunks(output_->take(delta), writer);
+    if (output_->all_finished()) finish_stream(writer);
+  }
+
+  void respond(ResponseWriter& writer) {
+    const std::span<const proto::Choice> choices = output_->whole();
+    const proto::Usage usage = output_->usage();
+    writer.respond({.status = 200,
+                    .body = input_.form == AnswerForm::kChat
+                                ? proto::chat_body(head_, choices, usage)
+                                : proto::completion_body(head_, choices, usage)});
+  }
+
+  // In chat the role goes out with the first text, and the finish_reason in a chunk of its own.
+  void write_chunks(const proto::Choice& choice, ResponseWriter& writer) {
     const proto::ChunkUsage mode = input_.continuous_usage ? proto::ChunkUsage::kGiven
                                    : input_.include_usage  ? proto::ChunkUsage::kNull
                                                            : proto::ChunkUsage::kOmit;
-    writer.event(proto::completion_chunk(head_, {&choice, 1}, mode, output_->usage()));
-    if (output_->all_finished()) finish_stream(writer);
+    const proto::Usage usage = output_->usage();
+    if (input_.form == AnswerForm::kCompletion) {
+      return writer.event(proto::completion_chunk(head_, {&choice, 1}, mode, usage));
+    }
+    const auto write = [&](proto::ChatPart part) {
+      writer.event(proto::chat_chunk(head_, part, choice, mode, usage));
+    };
+    begun_.resize(static_cast<std::size_t>(input_.generation.n), false);
+    if (!begun_[static_cast<std::size_t>(choice.index)]) {
+      begun_[static_cast<std::size_t>(choice.index)] = true;
+      write(proto::ChatPart::kRole);
+    }
+    if (!choice.text.empty() || !choice.logprobs.empty()) write(proto::ChatPart::kContent);
+    if (choice.finish != FinishReason::kNone) write(proto::ChatPart::kFinish);
   }
 
   void finish_stream(ResponseWriter& writer) {
     if (input_.include_usage) {
-      writer.event(proto::completion_chunk(head_, {}, proto::ChunkUsage::kGiven, output_->usage()));
+      const proto::Usage usage = output_->usage();
+      writer.event(input_.form == AnswerForm::kChat
+                       ? proto::chat_usage_chunk(head_, usage)
+                       : proto::completion_chunk(head_, {}, proto::ChunkUsage::kGiven, usage));
     }
     writer.end_stream();
   }
@@ -139,6 +172,7 @@ class CompletionJob final : public Job {
   Service& service_;
   engine::Engine& engine_;
   engine::StreamListener& waker_;
+  const std::string tenant_;
   bool preparing_ = false;
   OffThread<Prepared> preparation_;
   CompletionInput input_;
@@ -147,26 +181,34 @@ class CompletionJob final : public Job {
   std::unique_ptr<engine::TokenStream> stream_;
   std::vector<engine::Delta> deltas_;  // drained, not yet written
   std::size_t next_delta_ = 0;
+  std::vector<bool> begun_;  // of chat: by choice, whether its role was told
 };
 
-}  // namespace
-
-std::unique_ptr<Job> handle_completions(Exchange exchange) {
+std::unique_ptr<Job> start(Exchange exchange, ReadInput read, std::size_t inline_bytes) {
   Service& service = exchange.service;
   if (service.engine() == nullptr) {
     exchange.writer.respond(service.error_response(loading_error()));
     return nullptr;
   }
-  auto job = std::make_unique<CompletionJob>(exchange);
-  if (exchange.request.body.size() <= service.options().inline_body_bytes) {
+  auto job = std::make_unique<GenerationJob>(exchange);
+  if (exchange.request.body.size() <= inline_bytes) {
     const std::string body = std::move(exchange.request.body);
-    job->begin(read_completion(service, *service.engine(), body, service.draw() >> kSeedShift),
+    job->begin(read(service, *service.engine(), body, service.draw() >> kSeedShift),
                exchange.writer);
-  } else if (!job->prepare_elsewhere(std::move(exchange.request))) {
+  } else if (!job->prepare_elsewhere(std::move(exchange.request), read)) {
     exchange.writer.respond(
         service.error_response({ErrorCode::kOverloaded, "The server is busy; retry later."}));
   }
   return job;
 }
+
+}  // namespace
+
+std::unique_ptr<Job> handle_completions(Exchange exchange) {
+  return start(exchange, read_completion, exchange.service.options().inline_body_bytes);
+}
+
+// A template's running time is bounded, but not by the length of the body alone.
+std::unique_ptr<Job> handle_chat(Exchange exchange) { return start(exchange, read_chat, 0); }
 
 }  // namespace quire::server

@@ -14,13 +14,12 @@ std::unique_ptr<Job> handle_livez(Exchange exchange);
 std::unique_ptr<Job> handle_version(Exchange exchange);
 // openapi.cpp
 std::unique_ptr<Job> handle_openapi(Exchange exchange);
-// metrics.cpp
-std::unique_ptr<Job> handle_metrics(Exchange exchange);
 // models.cpp
 std::unique_ptr<Job> handle_models(Exchange exchange);
 std::unique_ptr<Job> handle_model(Exchange exchange);
 // completions.cpp
 std::unique_ptr<Job> handle_completions(Exchange exchange);
+std::unique_ptr<Job> handle_chat(Exchange exchange);
 // tokenize.cpp
 std::unique_ptr<Job> handle_tokenize(Exchange exchange);
 std::unique_ptr<Job> handle_detokenize(Exchange exchange);
