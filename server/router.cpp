@@ -18,6 +18,7 @@ constexpr std::array kRoutes = {
     Route{"GET", "/v1/models/{id}", Access::kKey, handle_model},
     Route{"POST", "/v1/completions", Access::kKey, handle_completions},
     Route{"POST", "/v1/chat/completions", Access::kKey, handle_chat},
+    Route{"GET", "/metrics", Access::kAdmin, handle_metrics},
     Route{"POST", "/tokenize", Access::kKey, handle_tokenize},
     Route{"POST", "/detokenize", Access::kKey, handle_detokenize},
 };

@@ -14,6 +14,8 @@ std::unique_ptr<Job> handle_livez(Exchange exchange);
 std::unique_ptr<Job> handle_version(Exchange exchange);
 // openapi.cpp
 std::unique_ptr<Job> handle_openapi(Exchange exchange);
+// metrics.cpp
+std::unique_ptr<Job> handle_metrics(Exchange exchange);
 // models.cpp
 std::unique_ptr<Job> handle_models(Exchange exchange);
 std::unique_ptr<Job> handle_model(Exchange exchange);
