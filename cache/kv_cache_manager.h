@@ -110,7 +110,8 @@ class KvCacheManager final {
 
   // The most pages that one claim copies.
   [[nodiscard]] std::size_t max_copies() const;
-  // Copies of the claims since finish_copies(), in the order in which they must be done.
+  // Copies of the claims since finish_copies(), in the order in which they must be done: a later
+  // one's source may be what an earlier one writes.
   [[nodiscard]] std::span<const BlockCopy> copies() const { return copies_; }
   void finish_copies();
 
@@ -143,6 +144,9 @@ class KvCacheManager final {
   [[nodiscard]] std::int32_t num_free() const {
     return pool_.num_free() - reserved_ - shared_debt_;
   }
+
+  [[nodiscard]] bool has_slots(const SequenceBlocks& blocks, std::int64_t num_computed,
+                               std::int64_t num_tokens) const;
 
   // The parts of claim().
   [[nodiscard]] Reuse find_reuse(const Claim& claim) const;

@@ -29,6 +29,12 @@ cache::KvCacheSpec spec() {
       .groups = {{.num_layers = 1, .num_kv_heads = 1, .head_dim = 8, .block_size = kBlockSize}}};
 }
 
+double median(std::vector<double> figures) {
+  const auto middle = figures.begin() + static_cast<std::ptrdiff_t>(figures.size() / 2);
+  std::nth_element(figures.begin(), middle, figures.end());
+  return *middle;
+}
+
 double median_ns(int rounds, const std::function<std::int64_t()>& round) {
   std::vector<double> figures;
   for (int i = 0; i < rounds; ++i) {
@@ -37,8 +43,7 @@ double median_ns(int rounds, const std::function<std::int64_t()>& round) {
     const std::chrono::duration<double, std::nano> taken = std::chrono::steady_clock::now() - begin;
     figures.push_back(taken.count() / static_cast<double>(items));
   }
-  std::nth_element(figures.begin(), figures.begin() + rounds / 2, figures.end());
-  return figures[static_cast<std::size_t>(rounds) / 2];
+  return median(std::move(figures));
 }
 
 // Sequences of 64 blocks each, with prompts of their own, that fill nine tenths of the pool.
@@ -150,8 +155,8 @@ void bench_steps(bool prefix_caching) {
   scheduler::StepOutput output;
   std::vector<scheduler::TokenEvent> events;
   scheduler.reserve(plan, events);
-  std::chrono::duration<double, std::micro> schedule{}, update{};
-  std::int64_t counted = 0;
+  using Microseconds = std::chrono::duration<double, std::micro>;
+  std::vector<double> schedule, update;
   for (std::int32_t step = 0; step < kSteps + 32; ++step) {
     const auto begin = std::chrono::steady_clock::now();
     events.clear();
@@ -167,16 +172,14 @@ void bench_steps(bool prefix_caching) {
     const auto answered = std::chrono::steady_clock::now();
     scheduler.update(plan, output, events);
     if (plan.rows.size() != kSequences || step < 32) continue;
-    ++counted;
-    schedule += planned - begin;
-    update += std::chrono::steady_clock::now() - answered;
+    schedule.push_back(Microseconds(planned - begin).count());
+    update.push_back(Microseconds(std::chrono::steady_clock::now() - answered).count());
   }
-  const auto steps = static_cast<double>(counted);
+  const double plan_us = median(schedule), update_us = median(update);
   std::printf(
       "256 running, prefix cache %s: schedule %.1f us, update %.1f us, together %.1f us "
-      "(%lld steps, contexts 32 to 576)\n",
-      prefix_caching ? "on " : "off", schedule.count() / steps, update.count() / steps,
-      (schedule + update).count() / steps, static_cast<long long>(counted));
+      "(median of %zu steps, contexts 32 to 576)\n",
+      prefix_caching ? "on " : "off", plan_us, update_us, plan_us + update_us, schedule.size());
 }
 
 }  // namespace
