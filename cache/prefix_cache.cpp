@@ -41,16 +41,14 @@ PrefixCache::PrefixCache(const CacheOptions& options, std::span<const GroupShape
   // With one group a node has a page or is about to go. A group with a window may have let go of
   // pages in the middle: as many again, and roots.
   const std::size_t max_nodes = 2 * static_cast<std::size_t>(options.num_blocks) + 2;
-  nodes_.resize(max_nodes);
-  tokens_.resize(max_nodes * static_cast<std::size_t>(span_));
-  roots_.resize(max_nodes);
-  pages_.resize(max_nodes * pages_per_node_, kNoBlock);
+  CHECK_LT(max_nodes, static_cast<std::size_t>(std::numeric_limits<std::int32_t>::max()));
+  max_nodes_ = static_cast<std::int32_t>(max_nodes);
+  nodes_.reserve(max_nodes);
+  tokens_.reserve(max_nodes * static_cast<std::size_t>(span_));
+  roots_.reserve(max_nodes);
+  pages_.reserve(max_nodes * pages_per_node_);
   place_of_.resize(static_cast<std::size_t>(options.num_blocks), -1);
   buckets_.resize(std::bit_ceil(max_nodes), kNoNode);
-  for (std::size_t i = max_nodes; i-- > 0;) {
-    nodes_[i].next_in_bucket = free_nodes_;
-    free_nodes_ = NodeId{static_cast<std::int32_t>(i)};
-  }
 }
 
 std::span<const TokenId> PrefixCache::tokens_of(NodeId node) const {
@@ -188,11 +186,26 @@ NodeId PrefixCache::child(NodeId parent, std::span<const TokenId> tokens) {
   return node;
 }
 
+// One that was removed, or one that was never used; kNoNode where all are in use.
+NodeId PrefixCache::take_free_node() {
+  if (free_nodes_ != kNoNode) {
+    const NodeId node = free_nodes_;
+    free_nodes_ = at(node).next_in_bucket;
+    return node;
+  }
+  const auto size = static_cast<std::int32_t>(nodes_.size());
+  if (size == max_nodes_) return kNoNode;
+  nodes_.emplace_back();
+  tokens_.resize(tokens_.size() + static_cast<std::size_t>(span_));
+  roots_.emplace_back();
+  pages_.resize(pages_.size() + pages_per_node_, kNoBlock);
+  return NodeId{size};
+}
+
 NodeId PrefixCache::make(NodeId parent, std::uint64_t hash) {
-  const NodeId made = free_nodes_;
+  const NodeId made = take_free_node();
   if (made == kNoNode) return made;
   Node& node = at(made);
-  free_nodes_ = node.next_in_bucket;
   node = {.parent = parent,
           .next_in_bucket = bucket(hash),
           .used = true,
@@ -262,7 +275,7 @@ void PrefixCache::remove(NodeId removed) {
 
 void PrefixCache::check_invariants() const {
   std::int32_t used = 0, pages = 0;
-  for (std::int32_t i = 0; i < max_nodes(); ++i) {
+  for (std::int32_t i = 0; i < static_cast<std::int32_t>(nodes_.size()); ++i) {
     const Node& node = nodes_[static_cast<std::size_t>(i)];
     if (!node.used) continue;
     ++used;

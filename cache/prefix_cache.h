@@ -91,7 +91,7 @@ class PrefixCache final {
   }
   [[nodiscard]] std::int32_t num_nodes() const { return num_nodes_; }
   [[nodiscard]] std::int32_t num_pages() const { return num_pages_; }
-  [[nodiscard]] std::int32_t max_nodes() const { return static_cast<std::int32_t>(nodes_.size()); }
+  [[nodiscard]] std::int32_t max_nodes() const { return max_nodes_; }
   // Aborts the process if an invariant is broken. O(max_nodes).
   void check_invariants() const;
 
@@ -125,6 +125,7 @@ class PrefixCache final {
   [[nodiscard]] NodeId find_root(const CacheRoot& root, std::uint64_t hash) const;
   [[nodiscard]] NodeId find_child(NodeId parent, std::span<const TokenId> tokens,
                                   std::uint64_t hash) const;
+  [[nodiscard]] NodeId take_free_node();
   [[nodiscard]] NodeId make(NodeId parent, std::uint64_t hash);
   void remove_if_idle(NodeId node);
   void remove(NodeId node);
@@ -142,6 +143,9 @@ class PrefixCache final {
   std::uint64_t hash_seed_;
   std::uint64_t hash_mask_;
 
+  // Reserved for max_nodes_ and grown as nodes are first needed: a large pool's tree takes no
+  // memory before it has nodes.
+  std::int32_t max_nodes_ = 0;
   std::vector<Node> nodes_;
   std::vector<TokenId> tokens_;         // [node][span]
   std::vector<CacheRoot> roots_;        // [node]; meaningful where is_root
