@@ -25,6 +25,19 @@ namespace {
 constexpr std::int64_t kMiB = std::int64_t{1} << 20;
 constexpr std::int64_t kDefaultPool = 1024 * kMiB;
 
+ModelOptions model_options(const EngineOptions& options, const ModelConfig& config,
+                           const Backend& backend, std::int32_t max_model_len) {
+  ModelOptions model{.convert_dtype = options.dtype.has_value(),
+                     .dtype = options.dtype.value_or(config.weight_dtype),
+                     .max_model_len = max_model_len};
+  if (options.quantization == Quantization::kInt8) model.product_dtype = DType::kInt8;
+  if (model.product_dtype && !backend.supports_weight_dtype(*model.product_dtype)) {
+    throw StartupError("--quantization: int8 is not supported by the " +
+                       std::string(backend.name()) + " backend");
+  }
+  return model;
+}
+
 // What the executor borrows, in the order in which it must outlive it.
 struct Resources {
   std::unique_ptr<Backend> backend;
@@ -102,14 +115,16 @@ void log_plan(const std::function<void(const std::string&)>& log, const ModelCon
 }
 
 // A name for "same answers": a hash of all that answers depend on beside the request.
-std::string fingerprint(const ModelConfig& config, const Plan& plan, const Backend& backend,
-                        const Model& model) {
-  const std::string text = std::string(QUIRE_VERSION) + '|' + config.architecture + '|' +
-                           std::to_string(config.hidden_size) + '|' +
-                           std::to_string(config.num_layers) + '|' +
-                           std::to_string(model.weight_bytes()) + '|' +
-                           std::to_string(static_cast<int>(plan.spec.groups.front().dtype)) + '|' +
-                           std::string(backend.name()) + '|' + std::string(backend.layout_id());
+std::string fingerprint(const EngineOptions& options, const ModelConfig& config, const Plan& plan,
+                        const Backend& backend, const Model& model) {
+  const std::string text =
+      std::string(QUIRE_VERSION) + '|' + config.architecture + '|' +
+      std::to_string(config.hidden_size) + '|' + std::to_string(config.num_layers) + '|' +
+      std::to_string(model.weight_bytes()) + '|' +
+      std::to_string(static_cast<int>(plan.spec.groups.front().dtype)) + '|' +
+      std::string(backend.name()) + '|' + std::string(backend.layout_id()) + '|' +
+      std::to_string(static_cast<int>(options.quantization)) + '|' +
+      std::to_string(static_cast<int>(options.dtype.value_or(config.weight_dtype)));
   std::uint64_t hash = 14695981039346656037u;  // FNV-1a, 64 bits
   for (const char c : text) {
     hash = (hash ^ static_cast<unsigned char>(c)) * 1099511628211u;
@@ -170,25 +185,24 @@ std::unique_ptr<Engine> load_engine(const EngineOptions& given,
 
   resources->storage = std::make_unique<KvStorage>(*resources->backend, plan.spec, plan.num_blocks);
   resources->storage->touch(options.kv_touch_first);
-  resources->model = load_model(options.model_folder,
-                                {.convert_dtype = options.dtype.has_value(),
-                                 .dtype = options.dtype.value_or(config.weight_dtype),
-                                 .max_model_len = plan.max_model_len},
-                                *resources->backend);
+  resources->model = load_model(
+      options.model_folder, model_options(options, config, *resources->backend, plan.max_model_len),
+      *resources->backend);
   log_plan(log, config, plan, *resources->model, *resources->backend);
 
   EngineParts parts;
   parts.tokenizer = tokenizer.get();
   parts.spec = plan.spec;
-  parts.info = {.architecture = config.architecture,
-                .vocab_size = config.vocab_size,
-                .max_model_len = plan.max_model_len,
-                .num_blocks = plan.num_blocks,
-                .block_size = options.block_size,
-                .kv_bytes = plan.num_blocks * plan.spec.page_bytes(),
-                .weight_bytes = resources->model->weight_bytes(),
-                .backend = std::string(resources->backend->name()),
-                .fingerprint = fingerprint(config, plan, *resources->backend, *resources->model)};
+  parts.info = {
+      .architecture = config.architecture,
+      .vocab_size = config.vocab_size,
+      .max_model_len = plan.max_model_len,
+      .num_blocks = plan.num_blocks,
+      .block_size = options.block_size,
+      .kv_bytes = plan.num_blocks * plan.spec.page_bytes(),
+      .weight_bytes = resources->model->weight_bytes(),
+      .backend = std::string(resources->backend->name()),
+      .fingerprint = fingerprint(options, config, plan, *resources->backend, *resources->model)};
   fill_sampling_defaults(parts.info, options.model_folder);
   parts.executor = make_executor(options, plan, *resources);
   parts.keep_alive = std::move(resources);

@@ -14,12 +14,19 @@ namespace quire::engine {
 
 enum class Device : std::uint8_t { kAuto, kCpu, kCuda, kReference };
 
+// kInt8: the matrices of products in int8 with a scale per group, made at load
+// (backend/int8_format.h); embeddings that are only looked up, norms and biases stay floats.
+enum class Quantization : std::uint8_t { kNone, kInt8 };
+
 struct EngineOptions {
   std::filesystem::path model_folder;
   Device device = Device::kAuto;  // kReference: the plain loops, for tests
   int num_threads = 0;         // compute threads; 0: what affinity and the container's quota allow
-  std::string isa;             // "": the best; "avx2" or "avx512" (tests)
+  std::string isa;             // "": the best; "avx2", "avxvnni" or "avx512" (tests)
   std::optional<DType> dtype;  // converts weights at load; absent: the file's own
+  Quantization quantization = Quantization::kNone;
+  // False allows a backend faster choices whose results depend on the company. The CPU has none.
+  bool batch_invariant = true;
   std::optional<DType> kv_dtype;  // absent: the weights' own
 
   std::int32_t block_size = 16;  // tokens per block

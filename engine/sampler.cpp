@@ -49,15 +49,44 @@ inline float exp_negative(float x) {
   return x < -87.3f ? 0.0f : p * power;
 }
 
+// The largest of a row; NaN is passed over. In kLanes independent chains, so that the compiler uses
+// vectors: a maximum has one value in any order.
+float largest(std::span<const float> row) {
+  std::array<float, kLanes> lanes;
+  lanes.fill(-kInfinity);
+  const std::size_t whole = row.size() / kLanes * kLanes;
+  for (std::size_t i = 0; i < whole; i += kLanes) {
+    for (std::size_t j = 0; j < kLanes; ++j)
+      lanes[j] = row[i + j] > lanes[j] ? row[i + j] : lanes[j];
+  }
+  float maximum = -kInfinity;
+  for (const float lane : lanes) maximum = lane > maximum ? lane : maximum;
+  for (const float value : row.subspan(whole)) maximum = value > maximum ? value : maximum;
+  return maximum;
+}
+
+bool has_nan(std::span<const float> row) {
+  std::uint32_t bad = 0;
+  for (const float value : row) bad |= value != value ? 1u : 0u;
+  return bad != 0;
+}
+
+// The first place of `value`, which is in the row.
+std::size_t first_place(std::span<const float> row, float value) {
+  std::size_t i = 0;
+  for (; i + kLanes <= row.size(); i += kLanes) {
+    std::uint32_t found = 0;
+    for (std::size_t j = 0; j < kLanes; ++j) found |= row[i + j] == value ? 1u : 0u;
+    if (found != 0) break;
+  }
+  while (row[i] != value) ++i;
+  return i;
+}
+
 // The largest logit; nothing where one is NaN or +inf, or where all are -inf.
 std::optional<float> finite_maximum(std::span<const float> logits) {
-  float maximum = -kInfinity;
-  bool bad = false;
-  for (const float logit : logits) {
-    bad |= !(logit <= kLargest);
-    maximum = logit > maximum ? logit : maximum;
-  }
-  if (bad || maximum == -kInfinity) return std::nullopt;
+  const float maximum = largest(logits);
+  if (maximum == kInfinity || maximum == -kInfinity || has_nan(logits)) return std::nullopt;
   return maximum;
 }
 
@@ -76,6 +105,31 @@ double log_sum(std::span<const float> logits, float maximum) {
   double sum = 0.0;
   for (const double lane : lanes) sum += lane;
   return std::log(sum);
+}
+
+constexpr std::size_t kDrawBlock = 1024;  // of the sums that a plain draw walks
+
+double block_sum(std::span<const float> weights) {
+  std::array<double, kLanes> lanes{};
+  const std::size_t whole = weights.size() / kLanes * kLanes;
+  for (std::size_t i = 0; i < whole; i += kLanes) {
+    for (std::size_t j = 0; j < kLanes; ++j) lanes[j] += static_cast<double>(weights[i + j]);
+  }
+  for (std::size_t i = whole; i < weights.size(); ++i) {
+    lanes[i - whole] += static_cast<double>(weights[i]);
+  }
+  double sum = 0.0;
+  for (const double lane : lanes) sum += lane;
+  return sum;
+}
+
+// Block after block, as a plain draw walks them.
+double sum_of(std::span<const float> weights) {
+  double sum = 0.0;
+  for (std::size_t i = 0; i < weights.size(); i += kDrawBlock) {
+    sum += block_sum(weights.subspan(i, std::min(kDrawBlock, weights.size() - i)));
+  }
+  return sum;
 }
 
 // Keeps a finite logit finite whatever a client's penalty does to it; -inf (masked) stays.
@@ -189,18 +243,24 @@ TokenId Sampler::Scratch::draw_plain(std::span<const float> logits, float maximu
     const float weight = exp_negative((logits[i] - maximum) / params.temperature);
     work[i] = weight >= params.min_p ? weight : 0.0f;
   }
-  double total = 0.0;
-  for (const float weight : work) total += static_cast<double>(weight);
-  const double target = uniform * total;
+  const double target = uniform * sum_of(work);
   double sum = 0.0;
-  TokenId last = 0;
-  for (std::size_t i = 0; i < work.size(); ++i) {
+  std::size_t begin = 0;
+  // Whole blocks that end before the target, then one by one.
+  for (; begin + kDrawBlock < work.size(); begin += kDrawBlock) {
+    const double after = sum + block_sum(std::span(work).subspan(begin, kDrawBlock));
+    if (after > target) break;
+    sum = after;
+  }
+  TokenId last = kNoToken;
+  for (std::size_t i = begin; i < work.size(); ++i) {
     if (work[i] == 0.0f) continue;
     last = static_cast<TokenId>(i);
     sum += static_cast<double>(work[i]);
     if (sum > target) break;
   }
-  return last;
+  // Rounding alone can leave nothing behind the target: then the best.
+  return last == kNoToken ? static_cast<TokenId>(first_place(logits, maximum)) : last;
 }
 
 // Puts the best of candidates[from, end) into [from, to), in order.
@@ -312,15 +372,15 @@ Sampler::Outcome Sampler::sample(std::span<const float> logits, const StepSample
 TokenId Sampler::choose(std::span<const float> logits, const StepSample& sample) {
   const SamplingParams& params = *sample.params;
   const std::span<const float> adjusted = scratch_->adjust(logits, sample, end_token_ids_);
-  const auto best = std::max_element(adjusted.begin(), adjusted.end());  // the first of equals
-  if (*best == -kInfinity) return kNoToken;
-  if (params.temperature == 0.0f) return static_cast<TokenId>(best - adjusted.begin());
+  const float best = largest(adjusted);
+  if (best == -kInfinity) return kNoToken;
+  if (params.temperature == 0.0f) return static_cast<TokenId>(first_place(adjusted, best));
 
   const double uniform = philox_uniform(params.seed, sample.choice, sample.position);
   if (params.top_k > 0 || params.top_p < 1.0f) {
-    return scratch_->draw_sorted(adjusted, *best, params, uniform);
+    return scratch_->draw_sorted(adjusted, best, params, uniform);
   }
-  return scratch_->draw_plain(adjusted, *best, params, uniform);
+  return scratch_->draw_plain(adjusted, best, params, uniform);
 }
 
 }  // namespace quire::engine

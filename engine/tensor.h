@@ -50,6 +50,9 @@ struct HostTensor {
   std::int64_t cols = 0;  // input features
   std::int64_t row_stride = 0;
   std::int64_t col_stride = 1;
+  // Says that `bytes` bytes at `data`, inside this tensor, have been read and will not be read
+  // again: their memory may go (a mapped file's pages). Null: nothing to let go.
+  void (*let_go)(const std::byte* data, std::int64_t bytes) = nullptr;
 };
 
 }  // namespace quire::engine

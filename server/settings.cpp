@@ -83,6 +83,12 @@ std::string store_dtype(ServeConfig& c, Text v) {
                              {"float16", DType::kFloat16}});
 }
 
+std::string store_quantization(ServeConfig& c, Text v) {
+  using engine::Quantization;
+  return store_choice<Quantization>(c.engine.quantization, v,
+                                    {{"none", Quantization::kNone}, {"int8", Quantization::kInt8}});
+}
+
 std::string store_origins(ServeConfig& c, Text v) {
   c.allowed_origins.clear();
   for (std::size_t begin = 0; begin <= v.size();) {
@@ -151,6 +157,14 @@ constexpr std::array kSettings = {
         [](ServeConfig& c, Text v) { return store_number<int>(c.engine.num_threads, v, 0, 1024); }},
     SettingSpec{"dtype", "auto|float32|bfloat16|float16", "Type of the weights in memory", "auto",
                 store_dtype},
+    SettingSpec{"quantization", "none|int8",
+                "Make the products' weights int8 at load, with a scale per group", "none",
+                store_quantization},
+    SettingSpec{
+        "no-batch-invariant", "",
+        "Allow faster choices whose answers depend on what else runs (none exists on the CPU)",
+        "false",
+        [](ServeConfig& c, Text v) { return store_switch(c.engine.batch_invariant, v, false); }},
     SettingSpec{"block-size", "N", "Tokens per block of the KV cache", "16",
                 [](ServeConfig& c, Text v) {
                   return store_number<std::int32_t>(c.engine.block_size, v, 1, 1024);

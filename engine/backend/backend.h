@@ -7,8 +7,9 @@
 // The law (DESIGN section 6), for every op of every backend: the result for one token's row does
 // not depend on the other rows, on how many there are, on how a prompt was cut into chunks, on
 // block_size, or on the number of threads. Each output element of a matrix product accumulates over
-// K in one order that is a function of (N, K) only. Keys and values are read from the pages only,
-// in tiles of kKeyTile keys counted from position 0, whatever the block size.
+// K in one order that is a function of (N, K) only; int8 scales are those of a row's own groups.
+// Keys and values are read from the pages only, in tiles of kKeyTile keys counted from position 0,
+// whatever the block size.
 //
 // Shapes: T tokens of the step, R rows (sequences), H query heads, G KV heads, D head size.
 // Activations are float32 on CPU backends. `out` never overlaps an input unless the op says so.
@@ -21,6 +22,7 @@
 #include <utility>
 
 #include "cache/kv_spec.h"
+#include "engine/backend/float_formats.h"
 #include "engine/batch_input.h"
 #include "engine/tensor.h"
 #include "proto/types.h"
@@ -105,16 +107,24 @@ class Backend {
   // Block sizes must be a multiple of this.
   [[nodiscard]] virtual std::int32_t block_size_multiple() const = 0;
   [[nodiscard]] virtual bool supports_kv_dtype(DType dtype) const = 0;
+  // Of weights: what prepare_weight() can make.
+  [[nodiscard]] virtual bool supports_weight_dtype(DType dtype) const { return is_float(dtype); }
+  [[nodiscard]] virtual bool supports_head_dim(std::int32_t head_dim) const { return head_dim > 0; }
 
   // --- at load -------------------------------------------------------------------------------
   // Zeroed memory; throws StartupError where it cannot be had.
   [[nodiscard]] virtual DeviceBuffer allocate(std::int64_t bytes) = 0;
   virtual void free_memory(void* data, std::int64_t bytes) noexcept = 0;
-  // Concatenates the parts along rows (q, k and v; gate and up) into one packed weight of the
-  // parts' own dtype (float32, float16 or bfloat16; the same for all). Parts may be let go
-  // afterwards.
-  [[nodiscard]] virtual std::unique_ptr<Weight> prepare_weight(
-      std::span<const HostTensor> parts) = 0;
+  // Concatenates the parts along rows (q, k and v; gate and up) into one packed weight of `dtype`:
+  // float32, float16, bfloat16 or int8 (int8_format.h), converting from the parts' own float types.
+  // Parts are let go (HostTensor::let_go) as they are read, and may vanish afterwards.
+  [[nodiscard]] virtual std::unique_ptr<Weight> prepare_weight(std::span<const HostTensor> parts,
+                                                               DType dtype) = 0;
+  // Of the first part's own dtype.
+  [[nodiscard]] std::unique_ptr<Weight> prepare_weight(std::span<const HostTensor> parts) {
+    CHECK(!parts.empty());
+    return prepare_weight(parts, parts[0].dtype);
+  }
   // A vector (norm weight, bias) widened to float32 in backend memory, parts concatenated.
   [[nodiscard]] virtual DeviceBuffer prepare_vector(std::span<const HostTensor> parts) = 0;
   // Sizes the workspace; called once, before the first step. `max_features`: the widest activation.
@@ -129,7 +139,8 @@ class Backend {
   virtual void embed(const Weight& table, std::span<const std::int32_t> ids, TensorView out) = 0;
   // residual[t, :] += delta[t, :]                                   [T, C]
   virtual void add(TensorView residual, TensorView delta) = 0;
-  // out = x W^T + bias; bias may be null                            x [T, K], out [T, N]
+  // out = x W^T + bias; bias may be null. On an int8 weight, x is quantised as int8_format.h says.
+  //                                                                 x [T, K], out [T, N]
   virtual void linear(TensorView x, const Weight& weight, const float* bias, TensorView out) = 0;
   // If delta.data: residual += delta. Then out = residual / rms(residual) * weight.   [T, C]
   virtual void rms_norm(TensorView residual, TensorView delta, const float* weight, float epsilon,
@@ -168,8 +179,8 @@ inline DeviceBuffer::~DeviceBuffer() {
 // The plain float32 loops that every other backend is tested against. One thread.
 [[nodiscard]] std::unique_ptr<Backend> make_reference_backend();
 // Vectorised and threaded; AVX2 or better (throws StartupError elsewhere). num_threads 0: as many
-// as the container's CPU quota and affinity allow. isa: "" picks the best; "avx2" or "avx512" force
-// one.
+// as the container's CPU quota and affinity allow. isa: "" picks the best; "avx2", "avxvnni"
+// (AVX2 with AVX-VNNI for int8) or "avx512" force one. All give the same bits.
 [[nodiscard]] std::unique_ptr<Backend> make_cpu_backend(int num_threads, std::string_view isa = "");
 
 }  // namespace quire::engine

@@ -9,6 +9,8 @@ namespace quire::engine {
 
 // down(silu(gate(x)) * up(x)); gate and up are one product.
 struct GatedMlp {
+  static constexpr int kWidth = 2;  // features of the first product, per inner one
+
   Linear gate_up;  // rows: gate, then up
   Linear down;
 
@@ -23,6 +25,8 @@ struct GatedMlp {
 
 // down(gelu(up(x))), gelu in its tanh form.
 struct GeluMlp {
+  static constexpr int kWidth = 1;
+
   Linear up;
   Linear down;
 

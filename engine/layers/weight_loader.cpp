@@ -6,48 +6,45 @@
 #include "engine/weights/convert.h"
 
 namespace quire::engine {
-namespace {
 
-// The parts as one dtype: the one asked for, else their own, else (where a file mixes them)
-// float32. Owns the converted copies while the backend packs.
-class UniformParts final {
- public:
-  UniformParts(std::span<const HostTensor> parts, std::optional<DType> wanted)
-      : views_(parts.begin(), parts.end()) {
-    const bool mixed = std::any_of(parts.begin(), parts.end(), [&](const HostTensor& part) {
-      return part.dtype != parts.front().dtype;
-    });
-    if (!wanted && mixed) wanted = DType::kFloat32;
-    if (!wanted) return;
-    for (HostTensor& view : views_) {
-      if (view.dtype == *wanted) continue;
-      converted_.push_back(convert(view, *wanted));
-      view = {.data = converted_.back().data(),
-              .dtype = *wanted,
-              .rows = view.rows,
-              .cols = view.cols,
-              .row_stride = view.cols,
-              .col_stride = 1};
-    }
-  }
-  [[nodiscard]] std::span<const HostTensor> views() const { return views_; }
+// What was asked for, else the parts' own, else (where a file mixes them) float32.
+DType WeightLoader::float_dtype(std::span<const HostTensor> parts) const {
+  if (dtype_) return *dtype_;
+  const bool mixed = std::any_of(parts.begin(), parts.end(), [&](const HostTensor& part) {
+    return part.dtype != parts.front().dtype;
+  });
+  return mixed ? DType::kFloat32 : parts.front().dtype;
+}
 
- private:
-  std::vector<HostTensor> views_;
-  std::vector<std::vector<std::byte>> converted_;
-};
+DType WeightLoader::dtype_of_product(std::span<const HostTensor> parts) const {
+  return product_dtype_ ? *product_dtype_ : float_dtype(parts);
+}
 
-}  // namespace
-
-std::unique_ptr<Weight> WeightLoader::pack(std::span<const HostTensor> parts) {
-  auto weight = backend_->prepare_weight(UniformParts(parts, dtype_).views());
-  for (const HostTensor& part : parts) map_->release(part);
+std::unique_ptr<Weight> WeightLoader::pack(std::span<const HostTensor> parts, DType dtype) {
+  auto weight = backend_->prepare_weight(parts, dtype);
   bytes_ += weight->bytes();
   return weight;
 }
 
 DeviceBuffer WeightLoader::pack_vector(std::span<const HostTensor> parts) {
-  DeviceBuffer buffer = backend_->prepare_vector(UniformParts(parts, dtype_).views());
+  // Rounded first where a narrower type was asked for, as the file in that type would be.
+  std::vector<HostTensor> views(parts.begin(), parts.end());
+  std::vector<std::vector<std::byte>> converted;
+  for (HostTensor& view : views) {
+    if (!dtype_ || view.dtype == *dtype_) continue;
+    converted.push_back(convert(view, *dtype_));
+    view = {.data = converted.back().data(),
+            .dtype = *dtype_,
+            .rows = view.rows,
+            .cols = view.cols,
+            .row_stride = view.cols};
+  }
+  DeviceBuffer buffer = backend_->prepare_vector(views);
+  for (const HostTensor& part : parts) {
+    if (part.let_go != nullptr) {
+      part.let_go(part.data, part.rows * part.cols * dtype_bytes(part.dtype));
+    }
+  }
   bytes_ += buffer.bytes();
   return buffer;
 }
@@ -59,20 +56,26 @@ Linear WeightLoader::linear(std::initializer_list<Rows> parts, std::int64_t cols
     weights.push_back(map_->matrix(part.name + ".weight", part.rows, cols));
     if (bias) biases.push_back(map_->vector(part.name + ".bias", part.rows));
   }
-  Linear linear{.weight = pack(weights), .bias = {}};
+  Linear linear{.weight = pack(weights, dtype_of_product(weights)), .bias = {}};
   if (bias) linear.bias = pack_vector(biases);
   return linear;
 }
 
 Linear WeightLoader::conv1d(const std::string& name, std::int64_t rows, std::int64_t cols) {
-  const HostTensor weight = map_->transposed(name + ".weight", rows, cols);
-  return {.weight = pack({&weight, 1}), .bias = vector(name + ".bias", rows)};
+  const HostTensor weight[] = {map_->transposed(name + ".weight", rows, cols)};
+  return {.weight = pack(weight, dtype_of_product(weight)), .bias = vector(name + ".bias", rows)};
 }
 
 std::unique_ptr<Weight> WeightLoader::table(const std::string& name, std::int64_t rows,
                                             std::int64_t cols) {
-  const HostTensor tensor = map_->matrix(name, rows, cols);
-  return pack({&tensor, 1});
+  const HostTensor tensor[] = {map_->matrix(name, rows, cols)};
+  return pack(tensor, float_dtype(tensor));
+}
+
+std::unique_ptr<Weight> WeightLoader::head(const std::string& name, std::int64_t rows,
+                                           std::int64_t cols) {
+  const HostTensor tensor[] = {map_->matrix(name, rows, cols)};
+  return pack(tensor, dtype_of_product(tensor));
 }
 
 DeviceBuffer WeightLoader::vector(const std::string& name, std::int64_t size) {

@@ -3,14 +3,8 @@
 
 #include <cmath>
 #include <string>
-#include <vector>
 
-#include "engine/layers/activations.h"
-#include "engine/layers/mlp.h"
-#include "engine/layers/norm.h"
-#include "engine/layers/sampled_rows.h"
-#include "engine/layers/self_attention.h"
-#include "engine/layers/weight_loader.h"
+#include "engine/models/decoder.h"
 #include "engine/models/limits.h"
 #include "engine/models/registry.h"
 
@@ -32,43 +26,18 @@ struct Gpt2Fields {
   }
 };
 
-struct Gpt2Layer {
-  LayerNorm attention_norm;
-  SelfAttention attention;
-  LayerNorm mlp_norm;
-  GeluMlp mlp;
-};
-
-class Gpt2 final : public Model {
+class Gpt2 final : public Decoder<LayerNorm, GeluMlp> {
  public:
   Gpt2(const Gpt2Fields& fields, const LoadContext& context);
 
-  [[nodiscard]] const ModelConfig& config() const override { return config_; }
-  [[nodiscard]] std::int64_t weight_bytes() const override { return weight_bytes_; }
-  void reserve(std::int64_t max_tokens, std::int64_t max_samples) override;
-  [[nodiscard]] TensorView forward(const BatchInput& batch, const KvStorage& kv) override;
-  void logits(TensorView hidden, TensorView out) override {
-    backend_->linear(hidden, head_ ? *head_ : *embedding_, nullptr, out);
-  }
-
  private:
-  [[nodiscard]] Gpt2Layer load_layer(const Gpt2Fields& fields, const std::string& name, int index,
-                                     WeightLoader& loader) const;
-
-  ModelConfig config_;
-  Backend* backend_;
-  AttentionShape shape_;
-  std::unique_ptr<Weight> embedding_;
-  std::unique_ptr<Weight> positions_;
-  std::vector<Gpt2Layer> layers_;
-  LayerNorm final_norm_;
-  std::unique_ptr<Weight> head_;  // null: tied to the embedding
-  std::int64_t weight_bytes_ = 0;
-  Activations scratch_;
+  using Layer = DecoderLayer<LayerNorm, GeluMlp>;
+  [[nodiscard]] Layer load_layer(const Gpt2Fields& fields, const std::string& name, int index,
+                                 WeightLoader& loader) const;
 };
 
-Gpt2Layer Gpt2::load_layer(const Gpt2Fields& fields, const std::string& name, int index,
-                           WeightLoader& loader) const {
+Gpt2::Layer Gpt2::load_layer(const Gpt2Fields& fields, const std::string& name, int index,
+                             WeightLoader& loader) const {
   const std::int64_t hidden = config_.hidden_size;
   const std::int64_t inner = config_.intermediate_size;
   return {.attention_norm = loader.layer_norm(name + "ln_1", hidden, fields.epsilon),
@@ -82,49 +51,18 @@ Gpt2Layer Gpt2::load_layer(const Gpt2Fields& fields, const std::string& name, in
 }
 
 Gpt2::Gpt2(const Gpt2Fields& fields, const LoadContext& context)
-    : config_(fields.common),
-      backend_(&context.backend),
-      shape_{config_.num_heads, config_.num_kv_heads, config_.head_dim} {
+    : Decoder(fields.common, context.backend) {
   // The published files were saved from the bare transformer, later ones from the whole model.
   const std::string prefix = context.weights.contains("wte.weight") ? "" : "transformer.";
-  WeightLoader loader(context.weights, context.dtype, context.backend);
-  const std::int64_t hidden = config_.hidden_size;
-  embedding_ = loader.table(prefix + "wte.weight", config_.vocab_size, hidden);
-  positions_ = loader.table(prefix + "wpe.weight", config_.max_position_embeddings, hidden);
+  WeightLoader loader(context.weights, context.dtype, context.product_dtype, context.backend);
+  load_embedding(loader, prefix + "wte.weight", fields.tied);
+  positions_ =
+      loader.table(prefix + "wpe.weight", config_.max_position_embeddings, config_.hidden_size);
   for (int i = 0; i < config_.num_layers; ++i) {
     layers_.push_back(load_layer(fields, prefix + "h." + std::to_string(i) + ".", i, loader));
   }
-  final_norm_ = loader.layer_norm(prefix + "ln_f", hidden, fields.epsilon);
-  if (!fields.tied) {
-    head_ = loader.table("lm_head.weight", config_.vocab_size, hidden);
-  }
-  weight_bytes_ = loader.bytes();
-}
-
-void Gpt2::reserve(std::int64_t max_tokens, std::int64_t max_samples) {
-  scratch_.reserve(*backend_, max_tokens, max_samples,
-                   {.hidden = config_.hidden_size,
-                    .qkv = shape_.qkv_width(),
-                    .heads = shape_.q_width(),
-                    .wide = config_.intermediate_size,
-                    .inner = 0});
-}
-
-TensorView Gpt2::forward(const BatchInput& batch, const KvStorage& kv) {
-  const std::int64_t tokens = batch.num_tokens();
-  const TensorView residual = scratch_.residual.view(tokens);
-  const TensorView normed = scratch_.normed.view(tokens);
-  const TensorView delta = scratch_.delta.view(tokens);
-  backend_->embed(*embedding_, batch.token_ids, residual);
-  backend_->embed(*positions_, batch.positions, delta);  // added by the first norm
-  for (std::int32_t i = 0; i < config_.num_layers; ++i) {
-    const Gpt2Layer& layer = layers_[static_cast<std::size_t>(i)];
-    layer.attention_norm.apply(*backend_, residual, delta, normed);
-    layer.attention.apply(*backend_, normed, RopeTable{}, kv.layer(0, i), batch, scratch_, delta);
-    layer.mlp_norm.apply(*backend_, residual, delta, normed);
-    layer.mlp.apply(*backend_, normed, scratch_, delta);
-  }
-  return sampled_rows(*backend_, final_norm_, scratch_, batch);
+  final_norm_ = loader.layer_norm(prefix + "ln_f", config_.hidden_size, fields.epsilon);
+  load_head(loader, fields.tied);
 }
 
 ModelConfig parse_sizes(const ConfigReader& config) {

@@ -3,15 +3,8 @@
 
 #include <cmath>
 #include <string>
-#include <vector>
 
-#include "engine/layers/activations.h"
-#include "engine/layers/mlp.h"
-#include "engine/layers/norm.h"
-#include "engine/layers/rope.h"
-#include "engine/layers/sampled_rows.h"
-#include "engine/layers/self_attention.h"
-#include "engine/layers/weight_loader.h"
+#include "engine/models/decoder.h"
 #include "engine/models/limits.h"
 #include "engine/models/registry.h"
 #include "engine/models/rope_config.h"
@@ -29,42 +22,16 @@ struct LlamaFields {
   bool tied = false;
 };
 
-struct LlamaLayer {
-  RmsNorm attention_norm;
-  SelfAttention attention;
-  RmsNorm mlp_norm;
-  GatedMlp mlp;
-};
-
-class Llama final : public Model {
+class Llama final : public Decoder<RmsNorm, GatedMlp> {
  public:
   Llama(const LlamaFields& fields, const LoadContext& context);
 
-  [[nodiscard]] const ModelConfig& config() const override { return config_; }
-  [[nodiscard]] std::int64_t weight_bytes() const override { return weight_bytes_; }
-  void reserve(std::int64_t max_tokens, std::int64_t max_samples) override;
-  [[nodiscard]] TensorView forward(const BatchInput& batch, const KvStorage& kv) override;
-  void logits(TensorView hidden, TensorView out) override {
-    backend_->linear(hidden, head_ ? *head_ : *embedding_, nullptr, out);
-  }
-
  private:
-  [[nodiscard]] LlamaLayer load_layer(const LlamaFields& fields, int index,
-                                      WeightLoader& loader) const;
-
-  ModelConfig config_;
-  Backend* backend_;
-  AttentionShape shape_;
-  std::unique_ptr<Weight> embedding_;
-  std::vector<LlamaLayer> layers_;
-  RmsNorm final_norm_;
-  std::unique_ptr<Weight> head_;  // null: tied to the embedding
-  RotaryEmbedding rotary_;
-  std::int64_t weight_bytes_ = 0;
-  Activations scratch_;
+  using Layer = DecoderLayer<RmsNorm, GatedMlp>;
+  [[nodiscard]] Layer load_layer(const LlamaFields& fields, int index, WeightLoader& loader) const;
 };
 
-LlamaLayer Llama::load_layer(const LlamaFields& fields, int index, WeightLoader& loader) const {
+Llama::Layer Llama::load_layer(const LlamaFields& fields, int index, WeightLoader& loader) const {
   const std::string name = "model.layers." + std::to_string(index) + ".";
   const std::int64_t hidden = config_.hidden_size;
   const std::int64_t inner = config_.intermediate_size;
@@ -87,47 +54,13 @@ LlamaLayer Llama::load_layer(const LlamaFields& fields, int index, WeightLoader&
 }
 
 Llama::Llama(const LlamaFields& fields, const LoadContext& context)
-    : config_(fields.common),
-      backend_(&context.backend),
-      shape_{config_.num_heads, config_.num_kv_heads, config_.head_dim},
-      rotary_(fields.rope, config_.head_dim, context.max_positions, context.backend) {
-  WeightLoader loader(context.weights, context.dtype, context.backend);
-  const std::int64_t hidden = config_.hidden_size;
-  embedding_ = loader.table("model.embed_tokens.weight", config_.vocab_size, hidden);
+    : Decoder(fields.common, context.backend) {
+  rotary_.emplace(fields.rope, config_.head_dim, context.max_positions, context.backend);
+  WeightLoader loader(context.weights, context.dtype, context.product_dtype, context.backend);
+  load_embedding(loader, "model.embed_tokens.weight", fields.tied);
   for (int i = 0; i < config_.num_layers; ++i) layers_.push_back(load_layer(fields, i, loader));
-  final_norm_ = loader.rms_norm("model.norm", hidden, fields.epsilon);
-  if (!fields.tied) {
-    head_ = loader.table("lm_head.weight", config_.vocab_size, hidden);
-  }
-  weight_bytes_ = loader.bytes();
-}
-
-void Llama::reserve(std::int64_t max_tokens, std::int64_t max_samples) {
-  scratch_.reserve(*backend_, max_tokens, max_samples,
-                   {.hidden = config_.hidden_size,
-                    .qkv = shape_.qkv_width(),
-                    .heads = shape_.q_width(),
-                    .wide = 2 * std::int64_t{config_.intermediate_size},
-                    .inner = config_.intermediate_size});
-}
-
-TensorView Llama::forward(const BatchInput& batch, const KvStorage& kv) {
-  const std::int64_t tokens = batch.num_tokens();
-  const TensorView residual = scratch_.residual.view(tokens);
-  const TensorView normed = scratch_.normed.view(tokens);
-  const TensorView block_out = scratch_.delta.view(tokens);
-  TensorView delta;  // nothing to add before the first layer
-  backend_->embed(*embedding_, batch.token_ids, residual);
-  for (std::int32_t i = 0; i < config_.num_layers; ++i) {
-    const LlamaLayer& layer = layers_[static_cast<std::size_t>(i)];
-    layer.attention_norm.apply(*backend_, residual, delta, normed);
-    layer.attention.apply(*backend_, normed, rotary_.table(), kv.layer(0, i), batch, scratch_,
-                          block_out);
-    delta = block_out;
-    layer.mlp_norm.apply(*backend_, residual, delta, normed);
-    layer.mlp.apply(*backend_, normed, scratch_, block_out);
-  }
-  return sampled_rows(*backend_, final_norm_, scratch_, batch);
+  final_norm_ = loader.rms_norm("model.norm", config_.hidden_size, fields.epsilon);
+  load_head(loader, fields.tied);
 }
 
 // Features of relatives of this architecture: never ignored.

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -52,6 +53,8 @@ struct ModelOptions {
   // kFloat32 .. kBFloat16 to convert the weights at load; unset keeps the file's own.
   bool convert_dtype = false;
   DType dtype = DType::kFloat32;
+  // The same, of the matrices of products alone; kInt8, too.
+  std::optional<DType> product_dtype = std::nullopt;
   std::int32_t max_model_len = 0;  // positions to prepare (rope tables)
 };
 

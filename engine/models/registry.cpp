@@ -102,6 +102,11 @@ std::unique_ptr<Model> load_model(const std::filesystem::path& folder, const Mod
   const nlohmann::json config = read_config_file(folder);
   const ConfigReader reader(config, kConfigFile);
   check_positions(reader, common, options.max_model_len);
+  if (!backend.supports_head_dim(common.head_dim)) {
+    reader.refuse(reader.has("head_dim") ? "head_dim" : "num_attention_heads",
+                  "gives heads of " + std::to_string(common.head_dim) + ", which the " +
+                      std::string(backend.name()) + " backend does not take");
+  }
 
   const TruncationGuard guard;
   const WeightMap weights = WeightMap::open(folder);
@@ -109,6 +114,7 @@ std::unique_ptr<Model> load_model(const std::filesystem::path& folder, const Mod
       .weights = weights,
       .backend = backend,
       .dtype = options.convert_dtype ? std::optional(options.dtype) : std::nullopt,
+      .product_dtype = options.product_dtype,
       .max_positions =
           options.max_model_len > 0 ? options.max_model_len : common.max_position_embeddings};
   return find_architecture(reader).load(reader, common, context);

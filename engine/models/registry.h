@@ -19,8 +19,9 @@ namespace quire::engine {
 struct LoadContext {
   const WeightMap& weights;
   Backend& backend;
-  std::optional<DType> dtype;      // to convert to
-  std::int32_t max_positions = 0;  // a sequence's longest length; at least 1
+  std::optional<DType> dtype;                         // to convert to
+  std::optional<DType> product_dtype = std::nullopt;  // the same, of the matrices of products alone
+  std::int32_t max_positions = 0;                     // a sequence's longest length; at least 1
 };
 
 struct Architecture {

@@ -6,6 +6,7 @@
 // TruncationGuard (truncation_guard.h) turns that into exit status 1 with one line.
 
 #include <cstddef>
+#include <cstdint>
 #include <filesystem>
 #include <span>
 #include <string>
@@ -30,9 +31,9 @@ class MappedFile final {
   [[nodiscard]] const std::string& name() const { return name_; }
   [[nodiscard]] std::span<const std::byte> bytes() const { return {data_, size_}; }
 
-  // Gives the pages that hold `part` (inside bytes()) back to the system. They stay readable: a
-  // later look reads the file again.
-  void release(std::span<const std::byte> part) const;
+  // Gives the pages that hold `bytes` bytes at `data`, inside some file's bytes(), back to the
+  // system. They stay readable: a later look reads the file again. (HostTensor::let_go)
+  static void release(const std::byte* data, std::int64_t bytes);
 
  private:
   MappedFile(std::string name, const std::byte* data, std::size_t size)

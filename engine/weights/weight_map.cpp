@@ -132,7 +132,8 @@ HostTensor WeightMap::view(std::string_view name, std::initializer_list<std::int
           .rows = rows,
           .cols = cols,
           .row_stride = cols,
-          .col_stride = 1};
+          .col_stride = 1,
+          .let_go = MappedFile::release};
 }
 
 HostTensor WeightMap::matrix(std::string_view name, std::int64_t rows, std::int64_t cols) const {
@@ -161,18 +162,6 @@ DType WeightMap::main_dtype() const {
   const auto most = std::max_element(
       bytes.begin(), bytes.end(), [](const auto& a, const auto& b) { return a.second < b.second; });
   return most == bytes.end() ? DType::kFloat32 : most->first;
-}
-
-void WeightMap::release(const HostTensor& tensor) const {
-  const auto bytes =
-      static_cast<std::size_t>(tensor.rows * tensor.cols * dtype_bytes(tensor.dtype));
-  for (const MappedFile& file : files_) {
-    const auto all = file.bytes();
-    if (tensor.data >= all.data() && tensor.data < all.data() + all.size()) {
-      file.release({tensor.data, bytes});
-      return;
-    }
-  }
 }
 
 }  // namespace quire::engine

@@ -39,9 +39,6 @@ class WeightMap final {
   // The float type that most bytes have; float32 where there is none.
   [[nodiscard]] DType main_dtype() const;
 
-  // Gives the file pages of a view back to the system, once it has been packed.
-  void release(const HostTensor& tensor) const;
-
  private:
   struct Tensor {
     std::size_t file = 0;

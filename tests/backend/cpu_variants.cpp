@@ -11,6 +11,7 @@ std::vector<CpuVariant> cpu_variants() {
     return {};
   }
   std::vector<CpuVariant> variants{{"avx2", 1}, {"avx2", 2}, {"avx2", 3}};
+  if (cpu::has_avx_vnni()) variants.push_back({"avxvnni", 2});
   if (cpu::has_avx512()) {
     variants.insert(variants.end(), {{"avx512", 1}, {"avx512", 2}, {"avx512", 3}});
   } else {

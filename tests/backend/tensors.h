@@ -106,7 +106,7 @@ class FileTensor {
   std::vector<std::byte> bytes_;
 };
 
-// The CPU backends that this processor runs: every instruction set with 1, 2 and 3 threads.
+// The CPU backends that this processor runs: AVX2 and AVX-512 with 1, 2 and 3 threads, AVX-VNNI.
 struct CpuVariant {
   const char* isa;
   int threads;

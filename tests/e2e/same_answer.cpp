@@ -1,7 +1,8 @@
 // The same answer, always: a mix of requests alone on a plain engine, then in random company under
 // every disturbance; all token ids, logprob bits, texts and finish reasons must be equal.
 //
-//   same_answer --model FOLDER [--device auto|cpu|cuda|reference] [--requests 200] [--seed 1]
+//   same_answer --model FOLDER [--device auto|cpu|cuda|reference]
+//               [--weights auto|float32|float16|bfloat16|int8] [--requests 200] [--seed 1]
 //
 // The plain engine has no prefix cache; of the others most have. Prints a table. Exit status 0: no
 // difference, small pools did preempt, and prefix hits, partial hits and forks happened.
@@ -13,6 +14,7 @@
 #include <cstring>
 #include <exception>
 #include <functional>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -31,6 +33,8 @@ using engine::EngineOptions;
 struct Arguments {
   std::string model;
   Device device = Device::kAuto;
+  std::optional<DType> dtype;
+  engine::Quantization quantization = engine::Quantization::kNone;
   MixShape shape;
 };
 
@@ -54,6 +58,21 @@ Device device_of(std::string_view name) {
   throw std::invalid_argument("--device: auto, cpu, cuda or reference");
 }
 
+// auto, float32, float16, bfloat16, int8
+void set_weights(Arguments& arguments, std::string_view name) {
+  if (name == "float32") {
+    arguments.dtype = DType::kFloat32;
+  } else if (name == "float16") {
+    arguments.dtype = DType::kFloat16;
+  } else if (name == "bfloat16") {
+    arguments.dtype = DType::kBFloat16;
+  } else if (name == "int8") {
+    arguments.quantization = engine::Quantization::kInt8;
+  } else if (name != "auto") {
+    throw std::invalid_argument("--weights: auto, float32, float16, bfloat16 or int8");
+  }
+}
+
 template <typename T>
 T number_of(std::string_view text) {
   T value{};
@@ -71,6 +90,8 @@ Arguments parse(int argc, char** argv) {
       arguments.model = value;
     } else if (flag == "--device") {
       arguments.device = device_of(value);
+    } else if (flag == "--weights") {
+      set_weights(arguments, value);
     } else if (flag == "--requests") {
       arguments.shape.count = number_of<int>(value);
     } else if (flag == "--seed") {
@@ -81,7 +102,7 @@ Arguments parse(int argc, char** argv) {
   }
   if (argc % 2 == 0 || arguments.model.empty() || arguments.shape.count < 1)
     throw std::invalid_argument(
-        "usage: same_answer --model FOLDER [--device D] [--requests N] "
+        "usage: same_answer --model FOLDER [--device D] [--weights W] [--requests N] "
         "[--seed N]");
   return arguments;
 }
@@ -90,6 +111,8 @@ EngineOptions plain_options(const Arguments& arguments) {
   EngineOptions options;
   options.model_folder = arguments.model;
   options.device = arguments.device;
+  options.dtype = arguments.dtype;
+  options.quantization = arguments.quantization;
   options.num_threads = 1;
   options.enable_prefix_caching = false;
   return options;

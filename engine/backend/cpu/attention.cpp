@@ -20,8 +20,12 @@ void check_head_dim(std::int32_t head_dim) {
                      std::to_string(kMaxHeadDim));
 }
 
-// Room for the queries (and the outputs) of one item: fewer rows where heads are large.
-constexpr std::int64_t kScratchFloats = kMaxAttentionRows * 256;
+constexpr std::int64_t kUsualHeadDim =
+    256;  // above it items have fewer rows, and nothing is widened
+// Room for the queries (and the outputs) of one item.
+constexpr std::int64_t kScratchFloats = kMaxAttentionRows * kUsualHeadDim;
+// From this many rows on (two blocks of the kernel) a tile is widened to float32 once for all.
+constexpr int kWidenFrom = 7;
 
 }  // namespace
 
@@ -62,6 +66,8 @@ struct alignas(64) Attention::Scratch {
   float shrink[kMaxAttentionRows];
   std::int32_t begin[kMaxAttentionRows];
   std::int32_t end[kMaxAttentionRows];
+  float k[kKeyTile * kUsualHeadDim];  // a widened tile, subtiles after one another
+  float v[kKeyTile * kUsualHeadDim];
 
   void load(const Call& call, const Item& item);
   void store(const Call& call, const Item& item) const;
@@ -240,6 +246,27 @@ Attention::Run Attention::mark_seen(const Call& call, const Item& item, std::int
   return seeing;
 }
 
+// Widens the keys and the seen values of a tile into the scratch memory and points the tile there:
+// the same numbers, so the float32 kernel gives the same bits.
+void Attention::widen(DType dtype, AttentionTile& tile, Scratch& state) const {
+  const auto convert = kernels_.widen[static_cast<int>(dtype)];
+  const std::int64_t size = std::int64_t{kSubtile} * tile.head_dim;
+  const std::int64_t row_bytes = tile.head_dim * dtype_bytes(dtype);
+  for (int i = 0; i < kSubtiles; ++i) {
+    float* k = state.k + i * size;
+    float* v = state.v + i * size;
+    convert(tile.k[i], size, k);
+    const int begin = std::clamp(tile.all_begin - i * kSubtile, 0, kSubtile);
+    const int end = std::clamp(tile.all_end - i * kSubtile, 0, kSubtile);
+    if (begin < end) {
+      convert(tile.v[i] + begin * row_bytes, std::int64_t{end - begin} * tile.head_dim,
+              v + begin * tile.head_dim);
+    }
+    tile.k[i] = tile.next_k[i] = reinterpret_cast<const std::byte*>(k);
+    tile.v[i] = reinterpret_cast<const std::byte*>(v);
+  }
+}
+
 void Attention::run_item(const Call& call, const Item& item, int worker) const {
   Scratch& state = scratch(worker);
   state.load(call, item);
@@ -272,7 +299,12 @@ void Attention::run_item(const Call& call, const Item& item, int worker) const {
                        .all_begin = state.begin[row],
                        .all_end = state.end[seeing.last * heads - 1]};
     pages.point(tile, tile_begin + tile.all_begin, tile_begin + tile.all_end, last_position);
-    kernels_.attention[static_cast<int>(call.kv.dtype)](tile);
+    DType dtype = call.kv.dtype;
+    if (tile.rows >= kWidenFrom && dtype != DType::kFloat32 && tile.head_dim <= kUsualHeadDim) {
+      widen(dtype, tile, state);
+      dtype = DType::kFloat32;
+    }
+    kernels_.attention[static_cast<int>(dtype)](tile);
   }
   state.store(call, item);
 }

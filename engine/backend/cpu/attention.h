@@ -39,6 +39,7 @@ class Attention final {
   [[nodiscard]] Run mark_seen(const Call& call, const Item& item, std::int64_t tile_begin,
                               Scratch& state) const;
   void run_item(const Call& call, const Item& item, int worker) const;
+  void widen(DType dtype, AttentionTile& tile, Scratch& state) const;
   [[nodiscard]] Scratch& scratch(int worker) const;
 
   const Kernels& kernels_;

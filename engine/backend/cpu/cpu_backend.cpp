@@ -29,15 +29,32 @@ using cpu::WorkItem;
 // Elements of activations worth waking the threads for.
 constexpr std::int64_t kSharedElements = 1 << 14;
 
-const Kernels& choose_kernels(std::string_view isa) {
+Kernels avx2_or_avx_vnni(bool vnni) {
+  Kernels kernels = cpu::avx2_kernels();
+  if (vnni) kernels.linear[static_cast<int>(DType::kInt8)] = cpu::avx_vnni_int8_kernels();
+  return kernels;
+}
+
+Kernels avx512() {
+  constexpr auto kInt8 = static_cast<int>(DType::kInt8);
+  Kernels kernels = cpu::avx512_kernels();
+  if (!cpu::has_avx512_vnni()) kernels.linear[kInt8] = cpu::avx2_kernels().linear[kInt8];
+  return kernels;
+}
+
+Kernels choose_kernels(std::string_view isa) {
   if (!cpu::has_avx2()) throw StartupError("this processor lacks AVX2, FMA or F16C");
-  if (isa == "avx2") return cpu::avx2_kernels();
-  if (!isa.empty() && isa != "avx512") {
-    throw StartupError("unknown instruction set (avx2 and avx512 are known)");
+  if (isa == "avx2") return avx2_or_avx_vnni(false);
+  if (isa == "avxvnni") {
+    if (!cpu::has_avx_vnni()) throw StartupError("this processor lacks AVX-VNNI");
+    return avx2_or_avx_vnni(true);
   }
-  if (cpu::has_avx512()) return cpu::avx512_kernels();
+  if (!isa.empty() && isa != "avx512") {
+    throw StartupError("unknown instruction set (avx2, avxvnni and avx512 are known)");
+  }
+  if (cpu::has_avx512()) return avx512();
   if (isa == "avx512") throw StartupError("this processor lacks AVX-512 F, BW, VL or DQ");
-  return cpu::avx2_kernels();
+  return avx2_or_avx_vnni(cpu::has_avx_vnni());
 }
 
 const PackedWeight& packed(const Weight& weight) {
@@ -57,13 +74,20 @@ class CpuBackend final : public Backend {
   [[nodiscard]] std::string_view layout_id() const override { return "k-dim16-v-slot"; }
   [[nodiscard]] std::int32_t block_size_multiple() const override { return cpu::kSubtile; }
   [[nodiscard]] bool supports_kv_dtype(DType dtype) const override { return is_float(dtype); }
+  [[nodiscard]] bool supports_weight_dtype(DType dtype) const override {
+    return is_float(dtype) || dtype == DType::kInt8;
+  }
+  [[nodiscard]] bool supports_head_dim(std::int32_t head_dim) const override {
+    return head_dim > 0 && head_dim <= cpu::kMaxHeadDim;
+  }
 
   DeviceBuffer allocate(std::int64_t bytes) override {
     return DeviceBuffer(this, map_zeroed(bytes), bytes);
   }
   void free_memory(void* data, std::int64_t bytes) noexcept override { unmap(data, bytes); }
-  std::unique_ptr<Weight> prepare_weight(std::span<const HostTensor> parts) override {
-    return std::make_unique<PackedWeight>(parts, pool_);
+  std::unique_ptr<Weight> prepare_weight(std::span<const HostTensor> parts, DType dtype) override {
+    CHECK(supports_weight_dtype(dtype));
+    return std::make_unique<PackedWeight>(parts, dtype, kernels_, pool_);
   }
   DeviceBuffer prepare_vector(std::span<const HostTensor> parts) override {
     DeviceBuffer buffer =
@@ -176,7 +200,7 @@ class CpuBackend final : public Backend {
     if (delta.data != nullptr) kernels_.add(residual.row(t), delta.row(t), residual.cols);
   }
 
-  const Kernels& kernels_;
+  const Kernels kernels_;
   const std::string name_;
   cpu::ThreadPool pool_;
   cpu::Linear linear_;
@@ -186,9 +210,8 @@ class CpuBackend final : public Backend {
 }  // namespace
 
 std::unique_ptr<Backend> make_cpu_backend(int num_threads, std::string_view isa) {
-  const Kernels& kernels = choose_kernels(isa);
   return std::make_unique<CpuBackend>(num_threads > 0 ? num_threads : cpu::available_cpus(),
-                                      kernels);
+                                      choose_kernels(isa));
 }
 
 }  // namespace quire::engine

@@ -12,6 +12,7 @@
 #include <string_view>
 
 #include "engine/backend/backend.h"
+#include "engine/backend/int8_format.h"
 
 namespace quire::engine::cpu {
 
@@ -30,10 +31,16 @@ inline constexpr int kMaxTileRows = 14;            // 28 accumulators and 4 more
   return kPanelColumns * dtype_bytes(dtype);
 }
 
-// One block of rows by one panel, over depth values of k.
+// One unit of an int8 panel: a group of k's by 32 columns in quads, [k / 4][column][k % 4], each
+// weight + 128; then the columns' scales as a bfloat16 line.
+inline constexpr int kInt8Quads = kInt8Group / 4;
+inline constexpr std::int64_t kInt8UnitBytes = kPanelColumns * (kInt8Group + 2);
+inline constexpr std::int64_t kInt8Words = kInt8Quads + 2;  // of x per group and row
+
+// One block of rows by one panel, over `depth` units of k.
 struct LinearTile {
-  const float* x = nullptr;      // [depth][packed_stride(rows)]
-  const std::byte* w = nullptr;  // [depth] lines of the panel
+  const float* x = nullptr;      // [depth][unit_words][packed_stride(rows)], 4 bytes each
+  const std::byte* w = nullptr;  // [depth] units of the panel
   float* y = nullptr;            // [rows][y_stride]: partial sums, carried exactly between calls
   std::int64_t y_stride = 0;
   std::int64_t depth = 0;
@@ -41,9 +48,26 @@ struct LinearTile {
   const float* bias = nullptr;     // not null: added to y after the last k
   float* widened = nullptr;        // the keeping kernels write the panel as float32 lines here
   const char* prefetch = nullptr;  // what the next tile reads, asked for along the way
-  std::int64_t prefetch_step = 0;  // bytes per k
+  std::int64_t prefetch_step = 0;  // bytes per unit
 };
 using LinearKernel = void (*)(const LinearTile& tile);
+
+// The product on one type of weight. k is cut into units: single k's, or the groups of int8.
+struct LinearKernels {
+  int max_rows = 0;                          // of a tile
+  std::int64_t unit = 1;                     // k's
+  std::int64_t unit_bytes = 0;               // of a panel
+  std::int64_t unit_words = 1;               // of a packed row of x
+  LinearKernel run[kMaxTileRows + 1] = {};   // by rows of the tile
+  LinearKernel keep[kMaxTileRows + 1] = {};  // and keep the widened panel; null: nothing to widen
+  // rows of x (row_stride apart) to [units][unit_words][packed_stride(rows)].
+  void (*pack_rows)(const float* x, std::int64_t row_stride, int rows, std::int64_t cols,
+                    float* out) = nullptr;
+
+  [[nodiscard]] constexpr std::int64_t units(std::int64_t cols) const {
+    return (cols + unit - 1) / unit;
+  }
+};
 
 // --- attention ----------------------------------------------------------------------------------
 
@@ -78,15 +102,15 @@ using AttentionKernel = void (*)(const AttentionTile& tile);
 
 struct Kernels {
   std::string_view name;
-  int max_tile_rows = 0;
-  // By dtype (kFloat32, kFloat16, kBFloat16) and rows of the tile.
-  LinearKernel linear[3][kMaxTileRows + 1] = {};
-  LinearKernel linear_keeping[3][kMaxTileRows + 1] = {};
+  // By dtype: kFloat32, kFloat16, kBFloat16, kInt8.
+  LinearKernels linear[4] = {};
   AttentionKernel attention[3] = {};
 
-  // rows of x (row_stride apart) to [cols][packed_stride(rows)].
-  void (*pack_rows)(const float* x, std::int64_t row_stride, int rows, std::int64_t cols,
-                    float* out) = nullptr;
+  // size elements of a file, unaligned, to float32; by dtype.
+  void (*widen[3])(const std::byte* source, std::int64_t size, float* out) = {};
+  // A row of weights to int8: q [cols rounded up to groups], scales [groups].
+  void (*quantise_weights)(const float* x, std::int64_t cols, signed char* q,
+                           float* scales) = nullptr;
   void (*add)(float* residual, const float* delta, std::int64_t size) = nullptr;
   void (*rms_norm)(const float* x, const float* weight, float epsilon, std::int64_t size,
                    float* out) = nullptr;
@@ -98,9 +122,14 @@ struct Kernels {
 
 [[nodiscard]] const Kernels& avx2_kernels();
 [[nodiscard]] const Kernels& avx512_kernels();
+// int8 through AVX-VNNI, for the place of AVX2's where the processor has it. The AVX-512 table's
+// int8 needs AVX-512 VNNI; elsewhere AVX2's takes its place (cpu_backend.cpp chooses).
+[[nodiscard]] LinearKernels avx_vnni_int8_kernels();
 
 // Whether this processor and its operating system run them.
 [[nodiscard]] bool has_avx2();
 [[nodiscard]] bool has_avx512();
+[[nodiscard]] bool has_avx_vnni();
+[[nodiscard]] bool has_avx512_vnni();
 
 }  // namespace quire::engine::cpu

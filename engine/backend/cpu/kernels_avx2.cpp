@@ -38,6 +38,7 @@ struct BFloat16 {
 
 #include "engine/backend/cpu/vector_avx2.inc"
 // After the vectors that they are written in.
+#include "engine/backend/cpu/int8_kernel.inc"
 #include "engine/backend/cpu/linear_kernel.inc"
 // exp comes with attention.
 #include "engine/backend/cpu/attention_kernel.inc"
@@ -58,16 +59,18 @@ namespace {
 
 constexpr Kernels make_table() {
   using namespace avx2;
-  Kernels table{.name = "avx2", .max_tile_rows = kTileRows};
-  fill_linear<float, false, 1>(table.linear[0]);
-  fill_linear<Float16, false, 1>(table.linear[1]);
-  fill_linear<BFloat16, false, 1>(table.linear[2]);
-  fill_linear<Float16, true, kFewestKept>(table.linear_keeping[1]);
-  fill_linear<BFloat16, true, kFewestKept>(table.linear_keeping[2]);
+  Kernels table{.name = "avx2"};
+  table.linear[0] = float_kernels<float>();
+  table.linear[1] = float_kernels<Float16>();
+  table.linear[2] = float_kernels<BFloat16>();
+  table.linear[3] = int8_kernels<DotPlain>();
   table.attention[0] = attend<float>;
   table.attention[1] = attend<Float16>;
   table.attention[2] = attend<BFloat16>;
-  table.pack_rows = pack_rows;
+  table.widen[0] = widen_elements<float>;
+  table.widen[1] = widen_elements<Float16>;
+  table.widen[2] = widen_elements<BFloat16>;
+  table.quantise_weights = quantise_weights;
   table.add = add_rows;
   table.rms_norm = rms_norm;
   table.layer_norm = layer_norm;
@@ -83,6 +86,8 @@ const Kernels& avx2_kernels() {
   return kKernels;
 }
 
+LinearKernels avx_vnni_int8_kernels() { return avx2::int8_kernels<avx2::DotVnni>(); }
+
 bool has_avx2() {
   unsigned eax = 0;
   unsigned ebx = 0;
@@ -92,6 +97,16 @@ bool has_avx2() {
   // registers.
   return __get_cpuid(1, &eax, &ebx, &ecx, &edx) != 0 && (ecx & bit_F16C) != 0 &&
          __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+}
+
+bool has_avx_vnni() {
+  constexpr unsigned kAvxVnni = 1u << 4;  // g++ 12 does not know it by name
+  unsigned eax = 0;
+  unsigned ebx = 0;
+  unsigned ecx = 0;
+  unsigned edx = 0;
+  return has_avx2() && __get_cpuid_count(7, 1, &eax, &ebx, &ecx, &edx) != 0 &&
+         (eax & kAvxVnni) != 0;
 }
 
 }  // namespace quire::engine::cpu

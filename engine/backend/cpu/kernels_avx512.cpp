@@ -34,6 +34,7 @@ struct BFloat16 {
 
 #include "engine/backend/cpu/vector_avx512.inc"
 // After the vectors that they are written in.
+#include "engine/backend/cpu/int8_kernel.inc"
 #include "engine/backend/cpu/linear_kernel.inc"
 // exp comes with attention.
 #include "engine/backend/cpu/attention_kernel.inc"
@@ -54,16 +55,18 @@ namespace {
 
 constexpr Kernels make_table() {
   using namespace avx512;
-  Kernels table{.name = "avx512", .max_tile_rows = kTileRows};
-  fill_linear<float, false, 1>(table.linear[0]);
-  fill_linear<Float16, false, 1>(table.linear[1]);
-  fill_linear<BFloat16, false, 1>(table.linear[2]);
-  fill_linear<Float16, true, kFewestKept>(table.linear_keeping[1]);
-  fill_linear<BFloat16, true, kFewestKept>(table.linear_keeping[2]);
+  Kernels table{.name = "avx512"};
+  table.linear[0] = float_kernels<float>();
+  table.linear[1] = float_kernels<Float16>();
+  table.linear[2] = float_kernels<BFloat16>();
+  table.linear[3] = int8_kernels<DotVnni>();
   table.attention[0] = attend<float>;
   table.attention[1] = attend<Float16>;
   table.attention[2] = attend<BFloat16>;
-  table.pack_rows = pack_rows;
+  table.widen[0] = widen_elements<float>;
+  table.widen[1] = widen_elements<Float16>;
+  table.widen[2] = widen_elements<BFloat16>;
+  table.quantise_weights = quantise_weights;
   table.add = add_rows;
   table.rms_norm = rms_norm;
   table.layer_norm = layer_norm;
@@ -83,5 +86,7 @@ bool has_avx512() {
   return has_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
          __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq");
 }
+
+bool has_avx512_vnni() { return has_avx512() && __builtin_cpu_supports("avx512vnni"); }
 
 }  // namespace quire::engine::cpu

@@ -5,7 +5,7 @@
 namespace quire::engine::cpu {
 namespace {
 
-constexpr std::int64_t kFloat = sizeof(float);
+constexpr std::int64_t kWord = 4;                 // bytes of a float, of four int8
 constexpr std::int64_t kCache = 768 << 10;        // bytes of packed x that may rest in L2
 constexpr std::int64_t kSharedWork = 1 << 17;     // multiply-adds worth waking the threads for
 constexpr std::int64_t kSharedPacking = 1 << 14;  // elements of x
@@ -26,19 +26,26 @@ void prefetch_rows(const float* y, std::int64_t stride, std::int64_t rows) {
   }
 }
 
+// Words of a packed block of x, of as many rows as a tile takes.
+std::int64_t words_of_block(const LinearKernels& kernels, std::int64_t cols) {
+  return kernels.units(cols) * kernels.unit_words * packed_stride(kernels.max_rows);
+}
+
 }  // namespace
 
 void Linear::reserve(std::int64_t max_features) {
   max_features_ = max_features;
-  // A block takes at most 16 floats per k whatever its rows; evenly split blocks are at least half
-  // full, and the smallest tile is 6 rows.
-  const std::int64_t blocks = divide_up(kGroupRows, kernels_.max_tile_rows);
-  packed_ = HostMemory(blocks * 16 * max_features * kFloat);
-  scratch_ = HostMemory(pool_.num_threads() * (kDepth + 16 + kGroupRows) * kPanelColumns * kFloat);
+  std::int64_t words = 0;
+  for (const LinearKernels& kernels : kernels_.linear) {
+    const std::int64_t blocks = divide_up(kGroupRows, kernels.max_rows);
+    words = std::max(words, blocks * words_of_block(kernels, max_features));
+  }
+  packed_ = HostMemory(words * kWord);
+  scratch_ = HostMemory(pool_.num_threads() * (kDepth + 16 + kGroupRows) * kPanelColumns * kWord);
 }
 
 std::int64_t Linear::Job::depth_at(std::int64_t depth_block) const {
-  return std::min(depth_block * depth, weight.cols());
+  return std::min(depth_block * depth, weight.num_units());
 }
 
 void Linear::run(TensorView x, const PackedWeight& weight, const float* bias, TensorView out) {
@@ -60,20 +67,24 @@ void Linear::run(TensorView x, const PackedWeight& weight, const float* bias, Te
 
 Linear::Job Linear::plan(TensorView x, const PackedWeight& weight, const float* bias,
                          TensorView out) const {
-  Job job{.x = x, .weight = weight, .bias = bias, .out = out};
-  job.num_blocks = divide_up(x.rows, kernels_.max_tile_rows);
+  const LinearKernels& kernels = kernels_.linear[static_cast<int>(weight.dtype())];
+  Job job{.x = x, .weight = weight, .kernels = kernels, .bias = bias, .out = out};
+  job.num_blocks = divide_up(x.rows, kernels.max_rows);
   job.num_depths = divide_up(weight.cols(), kDepth);
-  job.depth = round_up(divide_up(weight.cols(), job.num_depths), 16);
-  job.num_depths = divide_up(weight.cols(), job.depth);
+  const std::int64_t depth = divide_up(weight.num_units(), job.num_depths);
+  job.depth = kernels.unit == 1 ? round_up(depth, 16) : depth;
+  job.num_depths = divide_up(weight.num_units(), job.depth);
+  job.block_words = words_of_block(kernels, weight.cols());
   return job;
 }
 
 void Linear::run_group(const Job& job) {
-  if (job.x.rows > 1) pack(job);
+  if (job.x.rows > 1 || job.kernels.unit > 1) pack(job);
   const std::int64_t panels = job.weight.num_panels();
   const bool shared = job.x.rows * job.weight.rows() * job.weight.cols() >= kSharedWork;
   // While all of x fits, a panel is finished at once; else all panels take one block of k in turn.
-  const bool depth_outside = job.x.rows * job.x.cols * kFloat > kCache;
+  const bool depth_outside =
+      job.x.rows * job.weight.num_units() * job.kernels.unit_words * kWord > kCache;
   const std::int64_t per_pass = depth_outside ? 1 : job.num_depths;
   for (std::int64_t begin = 0; begin < job.num_depths; begin += per_pass) {
     pool_.run_if(shared, panels,
@@ -84,15 +95,16 @@ void Linear::run_group(const Job& job) {
 void Linear::pack(const Job& job) {
   pool_.run_if(job.x.rows * job.x.cols >= kSharedPacking, job.num_blocks,
                [&](const WorkItem& item) {
-                 float* target = packed_.floats() + item.index * 16 * job.x.cols;
-                 kernels_.pack_rows(job.x.row(job.first_row(item.index)), job.x.row_stride,
-                                    job.block_rows(item.index), job.x.cols, target);
+                 job.kernels.pack_rows(job.x.row(job.first_row(item.index)), job.x.row_stride,
+                                       job.block_rows(item.index), job.x.cols,
+                                       packed_.floats() + item.index * job.block_words);
                });
 }
 
-const float* Linear::packed(const Job& job, std::int64_t block, std::int64_t k) const {
-  if (job.x.rows == 1) return job.x.row(0) + k;
-  return packed_.floats() + block * 16 * job.x.cols + k * packed_stride(job.block_rows(block));
+const float* Linear::packed(const Job& job, std::int64_t block, std::int64_t unit) const {
+  if (job.x.rows == 1 && job.kernels.unit == 1) return job.x.row(0) + unit;
+  return packed_.floats() + block * job.block_words +
+         unit * job.kernels.unit_words * packed_stride(job.block_rows(block));
 }
 
 // One panel over some blocks of k. A panel that sticks out over the last column computes into
@@ -116,16 +128,16 @@ void Linear::run_panel(const Job& job, const WorkItem& item, std::int64_t depth_
   if (job.bias != nullptr) std::copy_n(job.bias + column, columns, bias);
 
   for (std::int64_t i = depth_begin; i < depth_end; ++i) {
-    const std::int64_t k = job.depth_at(i);
+    const std::int64_t unit = job.depth_at(i);
     const bool more = i + 1 < depth_end;
-    tile.w = job.weight.at(item.index, k);
-    tile.depth = job.depth_at(i + 1) - k;
+    tile.w = job.weight.at(item.index, unit);
+    tile.depth = job.depth_at(i + 1) - unit;
     tile.first = i == 0;
     tile.bias = job.bias != nullptr && i + 1 == job.num_depths ? bias : nullptr;
     tile.prefetch =
         reinterpret_cast<const char*>(more ? job.weight.at(item.index, job.depth_at(i + 1))
                                            : job.weight.at(item.next, job.depth_at(depth_begin)));
-    run_tiles(job, tile, item.worker, k);
+    run_tiles(job, tile, item.worker, unit);
   }
   if (!padded) return;
   for (std::int64_t r = 0; r < rows; ++r) {
@@ -134,28 +146,28 @@ void Linear::run_panel(const Job& job, const WorkItem& item, std::int64_t depth_
 }
 
 // All row blocks against one block of a panel.
-void Linear::run_tiles(const Job& job, LinearTile tile, int worker, std::int64_t k) {
-  const auto dtype = static_cast<int>(job.weight.dtype());
-  const bool keep = job.num_blocks >= kKeepFrom && job.weight.dtype() != DType::kFloat32;
+void Linear::run_tiles(const Job& job, LinearTile tile, int worker, std::int64_t unit) {
+  const LinearKernels& kernels = job.kernels;
+  const bool keep = job.num_blocks >= kKeepFrom && kernels.keep[kernels.max_rows] != nullptr;
   float* widened = scratch_.floats() + worker * (kDepth + 16 + kGroupRows) * kPanelColumns;
   float* y = tile.y;
-  tile.prefetch_step = divide_up(job.weight.line(), job.num_blocks);
+  tile.prefetch_step = divide_up(kernels.unit_bytes, job.num_blocks);
   for (std::int64_t block = 0; block < job.num_blocks; ++block) {
     const int rows = job.block_rows(block);
-    tile.x = packed(job, block, k);
+    tile.x = packed(job, block, unit);
     tile.y = y + job.first_row(block) * tile.y_stride;
     if (block + 1 < job.num_blocks) {
       prefetch_rows(y + job.first_row(block + 1) * tile.y_stride, tile.y_stride,
                     job.block_rows(block + 1));
     }
     if (!keep) {
-      kernels_.linear[dtype][rows](tile);
+      kernels.run[rows](tile);
     } else if (block == 0) {
       tile.widened = widened;
-      kernels_.linear_keeping[dtype][rows](tile);
+      kernels.keep[rows](tile);
       tile.w = reinterpret_cast<const std::byte*>(widened);
     } else {
-      kernels_.linear[0][rows](tile);
+      kernels_.linear[0].run[rows](tile);
     }
     tile.prefetch += tile.prefetch_step * tile.depth;
   }

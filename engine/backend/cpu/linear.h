@@ -4,7 +4,7 @@
 // Rows go in groups of kGroupRows, evenly split into blocks of at most the kernels' tile; k goes in
 // blocks of at most kDepth, small enough that a packed block of x rests in cache; panels are the
 // work items of the threads. Every element is the serial chain over k that the reference computes
-// (linear_kernel.inc), so none of these cuts can be seen in the result.
+// (linear_kernel.inc, int8_kernel.inc), so none of these cuts can be seen in the result.
 
 #include <cstdint>
 
@@ -32,11 +32,13 @@ class Linear final {
   struct Job {
     TensorView x;
     const PackedWeight& weight;
+    const LinearKernels& kernels;
     const float* bias;
     TensorView out;
-    std::int64_t num_blocks = 0;  // of rows
-    std::int64_t num_depths = 0;  // blocks of k
-    std::int64_t depth = 0;       // ks per block but the last
+    std::int64_t num_blocks = 0;   // of rows
+    std::int64_t num_depths = 0;   // blocks of k
+    std::int64_t depth = 0;        // units of k per block but the last
+    std::int64_t block_words = 0;  // of a packed block of x
 
     [[nodiscard]] std::int64_t first_row(std::int64_t block) const {
       return block * x.rows / num_blocks;
@@ -53,13 +55,13 @@ class Linear final {
   void pack(const Job& job);
   void run_panel(const Job& job, const WorkItem& item, std::int64_t depth_begin,
                  std::int64_t depth_end);
-  void run_tiles(const Job& job, LinearTile tile, int worker, std::int64_t k);
-  [[nodiscard]] const float* packed(const Job& job, std::int64_t block, std::int64_t k) const;
+  void run_tiles(const Job& job, LinearTile tile, int worker, std::int64_t unit);
+  [[nodiscard]] const float* packed(const Job& job, std::int64_t block, std::int64_t unit) const;
 
   const Kernels& kernels_;
   ThreadPool& pool_;
   std::int64_t max_features_ = 0;
-  HostMemory packed_;   // x of one group: [block][k][packed_stride]
+  HostMemory packed_;   // x of one group: [block][unit][word][packed_stride]
   HostMemory scratch_;  // [worker]: a widened panel block, then the partial sums of a padded panel
 };
 

@@ -3,80 +3,76 @@
 #include <algorithm>
 #include <cstring>
 
+#include "engine/backend/cpu/panel_packer.h"
+
 namespace quire::engine::cpu {
 namespace {
 
-// Where column j of a line lies, in elements.
-std::int64_t place_in_line(std::int64_t column, DType dtype) {
-  if (dtype != DType::kBFloat16) return column;
-  return column < 16 ? 2 * column : 2 * (column - 16) + 1;
-}
-
-// The part that holds stacked row `row`, and the row's number inside it.
-struct PartRow {
-  const HostTensor* part;
-  std::int64_t row;
-};
-
-PartRow find_row(std::span<const HostTensor> parts, std::int64_t row) {
+// Lets go what has been read of the stacked rows [begin, end). Rows of a transposed part lie all
+// over it: it goes with its last row.
+void let_go(std::span<const HostTensor> parts, std::int64_t begin, std::int64_t end) {
   for (const HostTensor& part : parts) {
-    if (row < part.rows) return {&part, row};
-    row -= part.rows;
-  }
-  CHECK(false);
-  return {};
-}
-
-// One column of a panel over ks [begin, end), `Word` being as wide as an element.
-template <typename Word>
-void pack_column(const std::byte* source, std::int64_t stride, std::int64_t count,
-                 std::byte* target) {
-  for (std::int64_t k = 0; k < count; ++k) {
-    std::memcpy(target, source, sizeof(Word));
-    source += stride;
-    target += kPanelColumns * static_cast<std::int64_t>(sizeof(Word));
-  }
-}
-
-void pack_panel(std::span<const HostTensor> parts, const StackedShape& shape, std::int64_t panel,
-                std::byte* out) {
-  constexpr std::int64_t kDepth = 128;  // of k at a time: the lines stay in L1 for all 32 columns
-  const std::int64_t element = dtype_bytes(shape.dtype);
-  const std::int64_t columns = std::min(kPanelColumns, shape.rows - panel * kPanelColumns);
-  for (std::int64_t k = 0; k < shape.cols; k += kDepth) {
-    const std::int64_t depth = std::min(kDepth, shape.cols - k);
-    for (std::int64_t j = 0; j < columns; ++j) {
-      const auto [part, row] = find_row(parts, panel * kPanelColumns + j);
-      const std::byte* source =
-          part->data + (row * part->row_stride + k * part->col_stride) * element;
-      std::byte* target =
-          out + k * line_bytes(shape.dtype) + place_in_line(j, shape.dtype) * element;
-      if (element == 4) {
-        pack_column<std::uint32_t>(source, part->col_stride * element, depth, target);
-      } else {
-        pack_column<std::uint16_t>(source, part->col_stride * element, depth, target);
+    const std::int64_t first = std::max<std::int64_t>(begin, 0);
+    const std::int64_t last = std::min(end, part.rows);
+    const std::int64_t row_bytes = part.cols * dtype_bytes(part.dtype);
+    if (first < last && part.let_go != nullptr) {
+      if (part.col_stride == 1 && part.row_stride == part.cols) {
+        part.let_go(part.data + first * row_bytes, (last - first) * row_bytes);
+      } else if (last == part.rows) {
+        part.let_go(part.data, part.rows * row_bytes);
       }
     }
+    begin -= part.rows;
+    end -= part.rows;
   }
+}
+
+StackedShape packed_shape(std::span<const HostTensor> parts, DType dtype) {
+  StackedShape shape = stacked_shape(parts);
+  shape.dtype = dtype;
+  return shape;
 }
 
 }  // namespace
 
-PackedWeight::PackedWeight(std::span<const HostTensor> parts, ThreadPool& pool)
-    : shape_(stacked_shape(parts)), memory_(num_panels() * shape_.cols * line()) {
-  const std::int64_t panel_bytes = shape_.cols * line();
-  pool.run(num_panels(), [&](const WorkItem& item) {
-    pack_panel(parts, shape_, item.index, memory_.data() + item.index * panel_bytes);
-  });
+PackedWeight::PackedWeight(std::span<const HostTensor> parts, DType dtype, const Kernels& kernels,
+                           ThreadPool& pool)
+    : shape_(packed_shape(parts, dtype)) {
+  const LinearKernels& format = kernels.linear[static_cast<int>(dtype)];
+  num_units_ = format.units(shape_.cols);
+  unit_bytes_ = format.unit_bytes;
+  const std::int64_t panel_bytes = num_units_ * unit_bytes_;
+  memory_ = HostMemory(num_panels() * panel_bytes);
+  const PanelPacker packer(parts, shape_, kernels);
+  const std::int64_t slice = std::max<std::int64_t>(kSlice / panel_bytes, pool.num_threads());
+  for (std::int64_t first = 0; first < num_panels(); first += slice) {
+    const std::int64_t count = std::min(slice, num_panels() - first);
+    pool.run(count, [&](const WorkItem& item) {
+      const std::int64_t panel = first + item.index;
+      packer.pack(panel, memory_.data() + panel * panel_bytes);
+    });
+    let_go(parts, first * kPanelColumns, (first + count) * kPanelColumns);
+  }
 }
 
 void PackedWeight::copy_row(std::int64_t row, float* out) const {
+  if (shape_.dtype == DType::kInt8) return copy_int8_row(row, out);
   const std::byte* source =
       at(row / kPanelColumns, 0) +
       place_in_line(row % kPanelColumns, shape_.dtype) * dtype_bytes(shape_.dtype);
   for (std::int64_t k = 0; k < shape_.cols; ++k) {
     out[k] = load_float(source, shape_.dtype);
-    source += line();
+    source += unit_bytes_;
+  }
+}
+
+void PackedWeight::copy_int8_row(std::int64_t row, float* out) const {
+  const std::int64_t column = row % kPanelColumns;
+  for (std::int64_t k = 0; k < shape_.cols; ++k) {
+    const std::byte* unit = at(row / kPanelColumns, k / kInt8Group);
+    const std::byte* scale = unit + place_of_int8_scale(column);
+    const int value = static_cast<int>(unit[place_of_int8(k % kInt8Group, column)]) - 128;
+    out[k] = static_cast<float>(value) * load_float(scale, DType::kBFloat16);
   }
 }
 

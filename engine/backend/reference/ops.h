@@ -18,10 +18,22 @@ struct DenseMatrix {
   std::int64_t cols = 0;
 };
 
+// A weight in int8 (int8_format.h): values [rows, cols], scales [rows, groups].
+struct Int8Matrix {
+  const std::int8_t* values = nullptr;
+  const float* scales = nullptr;
+  std::int64_t rows = 0;
+  std::int64_t cols = 0;
+};
+
 // out[t, n] = chain(0) + bias[n], where chain starts at +0 and takes acc = fma(x[t, k], w[n, k],
 // acc) for k = 0, 1, ... K - 1.
 void linear(TensorView x, const DenseMatrix& weight, const float* bias, TensorView out);
 void embed(const DenseMatrix& table, std::span<const std::int32_t> ids, TensorView out);
+// The product of int8_format.h; then + bias[n].
+void int8_linear(TensorView x, const Int8Matrix& weight, const float* bias, TensorView out);
+// out[t, k] = value * scale
+void int8_embed(const Int8Matrix& table, std::span<const std::int32_t> ids, TensorView out);
 void add(TensorView residual, TensorView delta);
 void rms_norm(TensorView residual, TensorView delta, const float* weight, float epsilon,
               TensorView out);

@@ -3,32 +3,16 @@
 #include "engine/backend/backend.h"
 #include "engine/backend/host_memory.h"
 #include "engine/backend/reference/ops.h"
+#include "engine/backend/reference/reference_weight.h"
 #include "engine/backend/stacked_tensors.h"
 
 namespace quire::engine {
 namespace {
 
-class DenseWeight final : public Weight {
- public:
-  explicit DenseWeight(std::span<const HostTensor> parts)
-      : shape_(stacked_shape(parts)),
-        memory_(shape_.rows * shape_.cols * static_cast<std::int64_t>(sizeof(float))) {
-    widen_all(parts, memory_.floats());
-  }
-  [[nodiscard]] std::int64_t rows() const override { return shape_.rows; }
-  [[nodiscard]] std::int64_t cols() const override { return shape_.cols; }
-  [[nodiscard]] std::int64_t bytes() const override { return memory_.bytes(); }
-  [[nodiscard]] reference::DenseMatrix matrix() const {
-    return {.data = memory_.floats(), .rows = shape_.rows, .cols = shape_.cols};
-  }
+using reference::ReferenceWeight;
 
- private:
-  StackedShape shape_;
-  HostMemory memory_;
-};
-
-reference::DenseMatrix matrix_of(const Weight& weight) {
-  return static_cast<const DenseWeight&>(weight).matrix();
+const ReferenceWeight& reference_weight(const Weight& weight) {
+  return static_cast<const ReferenceWeight&>(weight);
 }
 
 class ReferenceBackend final : public Backend {
@@ -37,13 +21,17 @@ class ReferenceBackend final : public Backend {
   [[nodiscard]] std::string_view layout_id() const override { return "kv-slot-dim"; }
   [[nodiscard]] std::int32_t block_size_multiple() const override { return 1; }
   [[nodiscard]] bool supports_kv_dtype(DType dtype) const override { return is_float(dtype); }
+  [[nodiscard]] bool supports_weight_dtype(DType dtype) const override {
+    return is_float(dtype) || dtype == DType::kInt8;
+  }
 
   DeviceBuffer allocate(std::int64_t bytes) override {
     return DeviceBuffer(this, map_zeroed(bytes), bytes);
   }
   void free_memory(void* data, std::int64_t bytes) noexcept override { unmap(data, bytes); }
-  std::unique_ptr<Weight> prepare_weight(std::span<const HostTensor> parts) override {
-    return std::make_unique<DenseWeight>(parts);
+  std::unique_ptr<Weight> prepare_weight(std::span<const HostTensor> parts, DType dtype) override {
+    CHECK(supports_weight_dtype(dtype));
+    return std::make_unique<ReferenceWeight>(parts, dtype);
   }
   DeviceBuffer prepare_vector(std::span<const HostTensor> parts) override {
     DeviceBuffer buffer =
@@ -56,11 +44,15 @@ class ReferenceBackend final : public Backend {
   void end_step() override {}
 
   void embed(const Weight& table, std::span<const std::int32_t> ids, TensorView out) override {
-    reference::embed(matrix_of(table), ids, out);
+    const ReferenceWeight& weight = reference_weight(table);
+    if (weight.is_int8()) return reference::int8_embed(weight.int8(), ids, out);
+    reference::embed(weight.dense(), ids, out);
   }
   void add(TensorView residual, TensorView delta) override { reference::add(residual, delta); }
   void linear(TensorView x, const Weight& weight, const float* bias, TensorView out) override {
-    reference::linear(x, matrix_of(weight), bias, out);
+    const ReferenceWeight& matrix = reference_weight(weight);
+    if (matrix.is_int8()) return reference::int8_linear(x, matrix.int8(), bias, out);
+    reference::linear(x, matrix.dense(), bias, out);
   }
   void rms_norm(TensorView residual, TensorView delta, const float* weight, float epsilon,
                 TensorView out) override {

@@ -25,7 +25,8 @@ Harness::Harness(const std::filesystem::path& folder, const BackendChoice& choic
       backend(choice.make()),
       model(engine::load_model(folder,
                                {.convert_dtype = options.convert.has_value(),
-                                .dtype = options.convert.value_or(DType::kFloat32)},
+                                .dtype = options.convert.value_or(DType::kFloat32),
+                                .product_dtype = options.product_dtype},
                                *backend)),
       storage(std::make_unique<engine::KvStorage>(
           *backend, engine::kv_spec(config, options.block_size, options.kv_dtype),

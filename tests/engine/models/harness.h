@@ -29,6 +29,7 @@ struct HarnessOptions {
   std::int64_t num_blocks = 128;
   DType kv_dtype = DType::kFloat32;
   std::optional<DType> convert = std::nullopt;
+  std::optional<DType> product_dtype = std::nullopt;
   std::int64_t max_num_batched_tokens = 1024;
 };
 
