@@ -106,7 +106,7 @@ TEST_CASE("what is wrong is refused") {
   const std::vector<std::vector<std::string>> bad{
       {},
       {"fly"},
-      {"plan"},
+      {"plan", "--nonsense"},
       {"serve", "--nonsense"},
       {"serve", "--port"},
       {"serve", "--port", "65536"},
