@@ -51,35 +51,44 @@ __attribute__((target("avx2,fma"))) void fma_narrow(long rounds) {
   float_sink = sums[0][0];
 }
 
+// Plain vectors of int, and the instruction itself: g++ 12 keeps arrays of __m512i in memory.
+using Int32x16 = int __attribute__((vector_size(64)));
+using Int32x8 = int __attribute__((vector_size(32)));
+
 __attribute__((target("avx512f,avx512vnni"))) void int8_vnni(long rounds) {
-  __m512i sums[24];
-  for (int i = 0; i < 24; ++i) sums[i] = _mm512_set1_epi32(i);
-  __m512i a = _mm512_set1_epi8(3);
-  const __m512i b = _mm512_set1_epi8(-5);
+  Int32x16 sums[24];
+  for (int i = 0; i < 24; ++i) sums[i] = Int32x16{} + i;
+  const Int32x16 a = Int32x16{} + 0x03030303;
+  const Int32x16 b = Int32x16{} + 0x05050505;
   for (long r = 0; r < rounds; ++r) {
-    __asm__("" : "+v"(a));  // the product is not known to be the same in every round
 #pragma GCC unroll 24
-    for (int i = 0; i < 24; ++i) sums[i] = _mm512_dpbusd_epi32(sums[i], a, b);
+    for (int i = 0; i < 24; ++i) {
+      Int32x16 sum = sums[i];
+      __asm__("vpdpbusd %2, %1, %0" : "+v"(sum) : "v"(a), "v"(b));
+      sums[i] = sum;
+    }
   }
-  for (int i = 1; i < 24; ++i) sums[0] = _mm512_add_epi32(sums[0], sums[i]);
+  for (int i = 1; i < 24; ++i) sums[0] = sums[0] + sums[i];
   integer_sink = sums[0][0];
 }
 
 __attribute__((target("avx2"))) void int8_narrow(long rounds) {
-  __m256i sums[10];
-  for (int i = 0; i < 10; ++i) sums[i] = _mm256_set1_epi32(i);
-  __m256i a = _mm256_set1_epi8(3);
-  const __m256i b = _mm256_set1_epi8(-5);
-  const __m256i ones = _mm256_set1_epi16(1);
+  Int32x8 sums[10];
+  for (int i = 0; i < 10; ++i) sums[i] = Int32x8{} + i;
+  const Int32x8 a = Int32x8{} + 0x03030303;
+  const Int32x8 b = Int32x8{} + 0x05050505;
+  const Int32x8 ones = Int32x8{} + 0x00010001;
   for (long r = 0; r < rounds; ++r) {
 #pragma GCC unroll 10
     for (int i = 0; i < 10; ++i) {
-      __asm__("" : "+x"(a));
-      const __m256i pairs = _mm256_maddubs_epi16(a, b);
-      sums[i] = _mm256_add_epi32(sums[i], _mm256_madd_epi16(pairs, ones));
+      Int32x8 pairs;
+      __asm__("vpmaddubsw %2, %1, %0\n\tvpmaddwd %3, %0, %0"
+              : "=&x"(pairs)
+              : "x"(a), "x"(b), "x"(ones), "x"(sums[i]));
+      sums[i] = sums[i] + pairs;
     }
   }
-  for (int i = 1; i < 10; ++i) sums[0] = _mm256_add_epi32(sums[0], sums[i]);
+  for (int i = 1; i < 10; ++i) sums[0] = sums[0] + sums[i];
   integer_sink = sums[0][0];
 }
 

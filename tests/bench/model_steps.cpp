@@ -22,13 +22,25 @@ std::optional<DType> dtype_of(const std::string& name) {
   throw StartupError("--dtype: " + name + " is none");
 }
 
+// Also compiles against a tree whose models have no int8.
+template <typename Options>
+bool ask_for_int8(Options& options) {
+  if constexpr (requires { options.product_dtype; }) {
+    options.product_dtype = DType::kInt8;
+    return true;
+  }
+  return false;
+}
+
 engine::ModelOptions model_options(const LoadOptions& options, const engine::ModelConfig& config) {
   const auto dtype = dtype_of(options.dtype);
   engine::ModelOptions result;
   result.convert_dtype = dtype.has_value();
   result.dtype = dtype.value_or(config.weight_dtype);
   result.max_model_len = options.longest;
-  if (options.int8) throw StartupError("--quantization int8: not in this build");
+  if (options.int8 && !ask_for_int8(result)) {
+    throw StartupError("--quantization int8: not in this build");
+  }
   return result;
 }
 

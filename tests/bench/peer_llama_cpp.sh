@@ -22,6 +22,22 @@ if [ ! -f src/vendor/llama.cpp/CMakeLists.txt ]; then
   mkdir -p src
   tar -xzf "sdist/llama_cpp_python-$version.tar.gz" -C src --strip-components=1
 fi
+# What a plain completion never runs (pictures, sound, chat templates, downloads) fills half of the
+# build: unoptimised, in few units. The rest as upstream has it.
+tools=src/vendor/llama.cpp/tools/mtmd/CMakeLists.txt
+grep -q UNITY_BUILD $tools || cat >>$tools <<'END'
+target_compile_options(mtmd PRIVATE -O0)
+set_target_properties(mtmd PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 14)
+set_source_files_properties(mtmd.cpp mtmd-audio.cpp mtmd-image.cpp mtmd-helper.cpp
+  mtmd-helper-gen.cpp clip.cpp PROPERTIES SKIP_UNITY_BUILD_INCLUSION ON)
+END
+common=src/vendor/llama.cpp/common/CMakeLists.txt
+grep -q 'COMPILE_OPTIONS -O0' $common || cat >>$common <<'END'
+set_source_files_properties(chat.cpp chat-diff-analyzer.cpp chat-peg-parser.cpp peg-parser.cpp
+  json-schema-to-grammar.cpp json-schema.cpp download.cpp hf-cache.cpp preset.cpp
+  imatrix-loader.cpp jinja/lexer.cpp jinja/parser.cpp jinja/runtime.cpp jinja/value.cpp
+  jinja/string.cpp jinja/caps.cpp PROPERTIES COMPILE_OPTIONS -O0)
+END
 # For this very processor; no web page in the server, whose build would download it.
 [ -f build/build.ninja ] || cmake -S src/vendor/llama.cpp -B build -G Ninja \
   -DCMAKE_BUILD_TYPE=Release -DGGML_NATIVE=ON -DBUILD_SHARED_LIBS=OFF -DLLAMA_BUILD_UI=OFF \
