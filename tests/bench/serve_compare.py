@@ -46,7 +46,7 @@ def free_port() -> int:
 
 def quire_command(options, port: int) -> list[str]:
     command = [options.quire, "serve", "--model", options.model, "--port", port,
-               "--num-threads", options.threads, "--log-level", "warn"]
+               "--num-threads", options.threads, "--log-level", "warning"]
     if options.quantization:
         command += ["--quantization", options.quantization]
     return command + options.quire_flags.split()
