@@ -1,6 +1,7 @@
 // The OpenAPI document says what the parser does: each bound in it is tried on the parser.
 
 #include "proto/openai.h"
+#include "proto/openai_chat.h"
 #include "proto/openapi.h"
 
 #include <catch2/catch.hpp>  // after ours: its CHECK is the one meant here
@@ -72,6 +73,29 @@ TEST_CASE("the bounds of the document are the bounds of the parser") {
     }
   }
   CHECK(bounds > 20);
+}
+
+TEST_CASE("the bounds of chat's own fields are the bounds of the parser") {
+  const auto takes = [](const std::string& name, std::int64_t value) {
+    const json message{{"role", "user"}, {"content", "a"}};
+    json request{{"messages", json::array({message})}, {"logprobs", true}};
+    request[name] = value;
+    return parse_chat(request.dump(), kLimits).ok();
+  };
+  int bounds = 0;
+  const json fields = document()["components"]["schemas"]["ChatCompletionRequest"]["properties"];
+  for (const auto& [name, schema] : fields.items()) {
+    INFO(name);
+    if (!schema.contains("minimum")) continue;
+    CHECK(takes(name, schema["minimum"]));
+    CHECK_FALSE(takes(name, schema["minimum"].get<std::int64_t>() - 1));
+    CHECK(takes(name, schema["maximum"]));
+    CHECK_FALSE(takes(name, schema["maximum"].get<std::int64_t>() + 1));
+    ++bounds;
+  }
+  CHECK(bounds == 3);
+  CHECK(fields["messages"]["maxItems"] == kMaxMessages);
+  CHECK(fields["tools"]["maxItems"] == kMaxTools);
 }
 
 TEST_CASE("the document's types are the parser's types") {

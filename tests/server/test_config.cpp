@@ -63,7 +63,8 @@ TEST_CASE("every setting is taken from all three places") {
       {"dtype", "float32"},          {"kv-cache-memory", "1MiB"},
       {"generation-config", "none"}, {"shutdown-timeout", "5s"},
       {"max-body-size", "1MiB"},     {"log-level", "error"},
-      {"log-format", "json"},        {"allowed-origins", "https://a.test"}};
+      {"log-format", "json"},        {"allowed-origins", "https://a.test"},
+      {"quantization", "int8"}};
   for (const SettingSpec& spec : serve_settings()) {
     const std::string name(spec.name);
     INFO(name);
