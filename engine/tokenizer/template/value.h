@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <memory>
 #include <string_view>
+#include <type_traits>
 #include <unordered_map>
 #include <utility>
 #include <variant>
@@ -35,6 +36,12 @@ struct Function {
   std::uint32_t index = 0;
 };
 
+// Whether T is one of a variant's types.
+template <typename T, typename Variant>
+inline constexpr bool kIsAlternative = false;
+template <typename T, typename... Types>
+inline constexpr bool kIsAlternative<T, std::variant<Types...>> = (std::is_same_v<T, Types> || ...);
+
 class Value final {
  public:
   using Storage = std::variant<Undefined, None, bool, std::int64_t, double, Text,
@@ -43,7 +50,7 @@ class Value final {
 
   Value() = default;
   template <typename T>
-    requires std::is_constructible_v<Storage, std::in_place_type_t<T>, T>
+    requires kIsAlternative<T, Storage>
   Value(T value) : storage_(std::in_place_type<T>, std::move(value)) {}  // NOLINT: implicit
 
   template <typename T>
