@@ -55,8 +55,8 @@ class TreeBuilder final {
       return list->emplace_back();
     }
     auto& map = std::get<JsonTree::Map>(open_.back()->value);
-    map.emplace_back().first = std::move(key_);
-    return map.back().second;
+    map.push_back({std::move(key_), {}});
+    return map.back().value;
   }
   template <typename T>
   bool place(T value) {
@@ -86,8 +86,8 @@ class TreeBuilder final {
 JsonTree* JsonTree::find(std::string_view key) {
   auto* map = std::get_if<Map>(&value);
   if (map == nullptr) return nullptr;
-  const auto found = std::ranges::find(*map, key, &std::pair<std::string, JsonTree>::first);
-  return found == map->end() ? nullptr : &found->second;
+  const auto found = std::ranges::find(*map, key, &JsonMember::key);
+  return found == map->end() ? nullptr : &found->value;
 }
 
 const JsonTree* JsonTree::find(std::string_view key) const {

@@ -8,7 +8,6 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
-#include <utility>
 #include <variant>
 #include <vector>
 
@@ -16,16 +15,23 @@
 
 namespace quire::proto {
 
+struct JsonMember;
+
 struct JsonTree {
   using List = std::vector<JsonTree>;
-  using Map = std::vector<std::pair<std::string, JsonTree>>;
-  // Integers beyond 64 bits are doubles.
-  std::variant<std::nullptr_t, bool, std::int64_t, double, std::string, List, Map> value = nullptr;
+  using Map = std::vector<JsonMember>;
+  // Null at first. Integers beyond 64 bits are doubles.
+  std::variant<std::nullptr_t, bool, std::int64_t, double, std::string, List, Map> value;
 
   // Of a map, the value under the key; null: another kind, or no such key.
   [[nodiscard]] const JsonTree* find(std::string_view key) const;
   [[nodiscard]] JsonTree* find(std::string_view key);
   [[nodiscard]] bool is_null() const { return value.index() == 0; }
+};
+
+struct JsonMember {
+  std::string key;
+  JsonTree value;
 };
 
 // Syntax and depth are checked here; duplicate keys and the budget of values are read_json()'s,

@@ -110,7 +110,7 @@ void take_trees(std::string_view body, ChatRequest& request) {
   if (auto effort = take("reasoning_effort")) {
     if (request.variables.find("reasoning_effort") == nullptr) {
       std::get<JsonTree::Map>(request.variables.value)
-          .emplace_back("reasoning_effort", std::move(*effort));
+          .push_back({"reasoning_effort", std::move(*effort)});
     }
   }
   open_arguments(request.messages);

@@ -25,10 +25,8 @@ void join_parts(JsonTree& content) {
 
 void make_parts(JsonTree& content) {
   JsonTree::Map part;
-  part.emplace_back().first = "type";
-  part.back().second.value = std::string("text");
-  part.emplace_back().first = "text";
-  part.back().second.value = std::move(std::get<std::string>(content.value));
+  part.push_back({"type", {std::string("text")}});
+  part.push_back({"text", {std::move(std::get<std::string>(content.value))}});
   JsonTree::List parts;
   parts.emplace_back().value = std::move(part);
   content.value = std::move(parts);

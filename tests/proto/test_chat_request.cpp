@@ -182,13 +182,13 @@ TEST_CASE("what a chat request becomes") {
   CHECK(*std::get_if<std::string>(&request.variables.find("reasoning_effort")->value) == "low");
   const auto& messages = std::get<JsonTree::List>(request.messages.value);
   const auto& first = std::get<JsonTree::Map>(messages[0].value);
-  CHECK(first[0].first == "z");  // keys in the order in which they came
-  CHECK(first[2].first == "a");
+  CHECK(first[0].key == "z");  // keys in the order in which they came
+  CHECK(first[2].key == "a");
   const auto& calls = std::get<JsonTree::List>(messages[1].find("tool_calls")->value);
   const JsonTree* arguments = calls[0].find("function")->find("arguments");
   const auto* map = std::get_if<JsonTree::Map>(&arguments->value);
   REQUIRE(map != nullptr);
-  CHECK(map->front().first == "b");
+  CHECK(map->front().key == "b");
   CHECK(std::holds_alternative<std::string>(calls[1].find("function")->find("arguments")->value));
 }
 

@@ -135,8 +135,8 @@ TEST_CASE("a long conversation has the fuel it needs") {
   JsonTree::List messages;
   for (int i = 0; i < 2048; ++i) {
     JsonTree::Map message;
-    message.emplace_back("role", JsonTree{std::string(i % 2 == 0 ? "user" : "assistant")});
-    message.emplace_back("content", JsonTree{"message " + std::string(500, 'x')});
+    message.push_back({"role", JsonTree{std::string(i % 2 == 0 ? "user" : "assistant")}});
+    message.push_back({"content", JsonTree{"message " + std::string(500, 'x')}});
     messages.push_back({std::move(message)});
   }
   const JsonTree conversation{std::move(messages)};

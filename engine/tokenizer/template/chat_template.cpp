@@ -98,8 +98,8 @@ Error to_error(const TemplateError& error) {
 
 JsonTree message(JsonTree content) {
   JsonTree::Map map;
-  map.emplace_back("role", JsonTree{std::string("user")});
-  map.emplace_back("content", std::move(content));
+  map.push_back({"role", JsonTree{std::string("user")}});
+  map.push_back({"content", std::move(content)});
   return {std::move(map)};
 }
 
@@ -114,8 +114,8 @@ bool writes_probe(const ChatTemplate& chat_template, JsonTree content) {
 
 ChatTemplate::ContentForm find_form(const ChatTemplate& chat_template) {
   JsonTree::Map part;
-  part.emplace_back("type", JsonTree{std::string("text")});
-  part.emplace_back("text", JsonTree{std::string(kProbe)});
+  part.push_back({"type", JsonTree{std::string("text")}});
+  part.push_back({"text", JsonTree{std::string(kProbe)}});
   const JsonTree parts{JsonTree::List{JsonTree{std::move(part)}}};
   if (!writes_probe(chat_template, parts)) return ChatTemplate::ContentForm::kText;
   const bool text = writes_probe(chat_template, {std::string(kProbe)});
