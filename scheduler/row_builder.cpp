@@ -7,19 +7,22 @@
 namespace quire::scheduler {
 namespace {
 
+// The samples and rows are written in place: a copy of what was just written in narrower pieces
+// waits for them to leave the store buffer, which was a third of schedule().
+
 // The hidden state of token position - 1 tells of the token at `position`.
-StepSample make_sample(const Sequence& sequence, std::int32_t row, std::int32_t offset,
-                       std::int32_t position) {
-  return {.row = row,
-          .offset = offset,
-          .position = position,
-          .target = kNoToken,
-          .choice = sequence.choice,
-          .num_prompt_tokens = sequence.num_prompt_tokens,
-          .num_top = sequence.params.num_logprobs,
-          .mask_end_tokens = false,
-          .params = &sequence.params,
-          .history = {sequence.tokens.data(), static_cast<std::size_t>(position)}};
+StepSample& append_sample(const Sequence& sequence, std::int32_t row, std::int32_t offset,
+                          std::int32_t position, StepPlan& plan) {
+  StepSample& sample = plan.samples.emplace_back();
+  sample.row = row;
+  sample.offset = offset;
+  sample.position = position;
+  sample.choice = sequence.choice;
+  sample.num_prompt_tokens = sequence.num_prompt_tokens;
+  sample.num_top = sequence.params.num_logprobs;
+  sample.params = &sequence.params;
+  sample.history = {sequence.tokens.data(), static_cast<std::size_t>(position)};
+  return sample;
 }
 
 void append_scores(const Sequence& sequence, const StepRow& row, std::int32_t row_index,
@@ -29,19 +32,16 @@ void append_scores(const Sequence& sequence, const StepRow& row, std::int32_t ro
   const std::int32_t begin = std::max(row.first_position, sequence.num_scored_tokens) + 1;
   const std::int32_t end = std::min(row.context_len + 1, sequence.num_prompt_tokens);
   for (std::int32_t position = begin; position < end; ++position) {
-    StepSample sample =
-        make_sample(sequence, row_index, position - 1 - row.first_position, position);
-    sample.target = sequence.tokens[position];
-    plan.samples.push_back(sample);
+    append_sample(sequence, row_index, position - 1 - row.first_position, position, plan).target =
+        sequence.tokens[position];
   }
 }
 
 void append_choice(const Sequence& sequence, const StepRow& row, std::int32_t row_index,
                    StepPlan& plan) {
   if (row.context_len != sequence.num_tokens() || !sequence.wants_output()) return;
-  StepSample sample = make_sample(sequence, row_index, row.num_tokens - 1, sequence.num_tokens());
-  sample.mask_end_tokens = sequence.num_output_tokens() < sequence.params.min_tokens;
-  plan.samples.push_back(sample);
+  append_sample(sequence, row_index, row.num_tokens - 1, sequence.num_tokens(), plan)
+      .mask_end_tokens = sequence.num_output_tokens() < sequence.params.min_tokens;
 }
 
 // The blocks of the group that hold the row's context; returns their number.
@@ -61,14 +61,15 @@ void append_row(const Sequence& sequence, std::int32_t num_tokens,
                 const cache::KvCacheManager& cache, StepPlan& plan) {
   const auto row_index = static_cast<std::int32_t>(plan.rows.size());
   const std::int32_t first = sequence.num_computed_tokens;
-  StepRow row{.sequence = sequence.id,
-              .token_begin = static_cast<std::int32_t>(plan.tokens.size()),
-              .num_tokens = num_tokens,
-              .first_position = first,
-              .context_len = first + num_tokens,
-              .block_begin = static_cast<std::int32_t>(plan.block_ids.size())};
   CHECK_GE(num_tokens, 1);
-  CHECK_LE(row.context_len, sequence.num_tokens());
+  CHECK_LE(first + num_tokens, sequence.num_tokens());
+  StepRow& row = plan.rows.emplace_back();
+  row.sequence = sequence.id;
+  row.token_begin = static_cast<std::int32_t>(plan.tokens.size());
+  row.num_tokens = num_tokens;
+  row.first_position = first;
+  row.context_len = first + num_tokens;
+  row.block_begin = static_cast<std::int32_t>(plan.block_ids.size());
 
   const auto tokens = sequence.tokens.begin() + first;
   plan.tokens.insert(plan.tokens.end(), tokens, tokens + num_tokens);
@@ -78,7 +79,6 @@ void append_row(const Sequence& sequence, std::int32_t num_tokens,
     append_blocks(sequence, g, row.context_len, cache, group.block_ids);
     group.row_begin.push_back(static_cast<std::int32_t>(group.block_ids.size()));
   }
-  plan.rows.push_back(row);
   append_scores(sequence, row, row_index, plan);
   append_choice(sequence, row, row_index, plan);
 }

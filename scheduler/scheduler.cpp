@@ -37,14 +37,18 @@ TokenEvent ending_event(const Sequence& sequence, FinishReason finish) {
   return event;
 }
 
-TokenEvent event_of(const StepSample& sample, const SampledToken& chosen,
-                    const StepOutput& output) {
-  return {.is_prompt = sample.target != kNoToken,
-          .token = chosen.token,
-          .logprob = chosen.logprob,
-          .top = std::span<const TokenLogprob>(output.top)
-                     .subspan(static_cast<std::size_t>(chosen.top_begin),
-                              static_cast<std::size_t>(chosen.top_count))};
+// In place, as row_builder.cpp says.
+TokenEvent& append_event(const Sequence& sequence, const StepSample& sample,
+                         const SampledToken& chosen, const StepOutput& output,
+                         std::vector<TokenEvent>& events) {
+  TokenEvent& event = events.emplace_back();
+  event.sequence = sequence.id;
+  event.is_prompt = sample.target != kNoToken;
+  event.token = chosen.token;
+  event.logprob = chosen.logprob;
+  event.top = {output.top.data() + chosen.top_begin, static_cast<std::size_t>(chosen.top_count)};
+  event.num_cached_tokens = sequence.num_cached_tokens;
+  return event;
 }
 
 }  // namespace
@@ -306,34 +310,31 @@ void Scheduler::update(const StepPlan& plan, const StepOutput& output,
 void Scheduler::apply_row(Sequence& sequence, const StepPlan& plan, std::size_t row,
                           std::size_t sample, const StepOutput& output,
                           std::vector<TokenEvent>& events) {
-  const auto end = [&](TokenEvent event) {
-    events.push_back(event);
-    remove(sequence, event.finish);
+  const auto end = [&](FinishReason finish) {
+    events.push_back(ending_event(sequence, finish));
+    remove(sequence, finish);
   };
   sequence.num_computed_tokens = plan.rows[row].context_len;
   for (; sample < plan.samples.size() && static_cast<std::size_t>(plan.samples[sample].row) == row;
        ++sample) {
     const StepSample& asked = plan.samples[sample];
     const SampleOutput& result = output.samples[sample];
-    if (result.fault) return end(ending_event(sequence, FinishReason::kError));
+    if (result.fault) return end(FinishReason::kError);
     CHECK_LE(result.num_tokens, 1);  // several come with speculation
     if (result.num_tokens == 0) continue;
-    TokenEvent event = event_of(asked, output.tokens[result.token_begin], output);
-    event.sequence = sequence.id;
-    event.num_cached_tokens = sequence.num_cached_tokens;
+    TokenEvent& event =
+        append_event(sequence, asked, output.tokens[result.token_begin], output, events);
     if (event.is_prompt) {
       sequence.num_scored_tokens = asked.position;
-    } else {
-      sequence.tokens.push_back(event.token);
-      const Ending ending = ending_of(sequence, options_.eos_token_ids);
-      event.finish = ending.finish;
-      event.stop_token = ending.stop_token;
+      continue;
     }
-    if (event.finish != FinishReason::kNone) {
-      keep_computed(sequence);
-      return end(event);
-    }
-    events.push_back(event);
+    sequence.tokens.push_back(event.token);
+    const Ending ending = ending_of(sequence, options_.eos_token_ids);
+    event.finish = ending.finish;
+    event.stop_token = ending.stop_token;
+    if (ending.finish == FinishReason::kNone) continue;
+    keep_computed(sequence);
+    return remove(sequence, ending.finish);
   }
   // All is computed and no token came: a choice was put off, and the last token is computed once
   // more; or that was asked for (max_tokens 0).
@@ -342,7 +343,7 @@ void Scheduler::apply_row(Sequence& sequence, const StepPlan& plan, std::size_t 
   }
   keep_computed(sequence);
   if (sequence.num_computed_tokens < sequence.num_tokens()) return;
-  end(ending_event(sequence, FinishReason::kLength));
+  end(FinishReason::kLength);
 }
 
 // What is computed now stays so: others may begin with it.
@@ -358,48 +359,6 @@ void Scheduler::fail_all(FinishReason reason, std::vector<TokenEvent>& events) {
     Sequence& sequence = expiry_.front();
     events.push_back(ending_event(sequence, reason));
     remove(sequence, reason);
-  }
-}
-
-void Scheduler::enter_line(Sequence& sequence) {
-  if (sequence.state == SequenceState::kRunning) {
-    (sequence.paused ? parked_ : running_).insert(sequence);
-  } else if (!sequence.paused && sequence.waits_for == nullptr) {
-    waiting_.push(sequence);
-  }
-}
-
-void Scheduler::leave_line(Sequence& sequence) {
-  if (sequence.state == SequenceState::kRunning) {
-    (sequence.paused ? parked_ : running_).erase(sequence);
-  } else if (!sequence.paused && sequence.waits_for == nullptr) {
-    waiting_.erase(sequence);
-  }
-}
-
-// Where the leader has yet to compute the prompt, the sequence is in no line until then.
-void Scheduler::follow_leader(Sequence& sequence) {
-  Sequence* const leader = index_.find(sequence.leader);
-  if (leader == nullptr || leader == &sequence || leader->paused) return;
-  CHECK_EQ(leader->num_prompt_tokens, sequence.num_prompt_tokens);
-  if (leader->num_computed_tokens >= sequence.num_reusable_tokens()) return;
-  sequence.waits_for = leader;
-  sequence.next_follower = std::exchange(leader->first_follower, &sequence);
-}
-
-void Scheduler::stop_following(Sequence& sequence) {
-  if (sequence.waits_for == nullptr) return;
-  Sequence** link = &sequence.waits_for->first_follower;
-  while (*link != &sequence) link = &(*link)->next_follower;
-  *link = std::exchange(sequence.next_follower, nullptr);
-  sequence.waits_for = nullptr;
-}
-
-void Scheduler::release_followers(Sequence& leader) {
-  while (leader.first_follower != nullptr) {
-    Sequence& follower = *leader.first_follower;
-    stop_following(follower);
-    enter_line(follower);
   }
 }
 
