@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <filesystem>
 #include <future>
 #include <memory>
+#include <nlohmann/json.hpp>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -12,11 +14,13 @@
 #include "engine/engine.h"
 #include "engine/kv_storage.h"
 #include "engine/memory.h"
+#include "engine/memory_plan.h"
 #include "engine/model_runner.h"
 #include "engine/models/generation_config.h"
 #include "engine/models/model.h"
 #include "engine/recompute_executor.h"
 #include "engine/tokenizer/tokenizer.h"
+#include "engine/weights/json_file.h"
 #include "proto/error.h"
 
 namespace quire::engine {
@@ -59,55 +63,80 @@ std::unique_ptr<Backend> make_backend(const EngineOptions& options) {
   return make_cpu_backend(options.num_threads, options.isa);
 }
 
-// The memory plan: how many blocks, and the longest sequence they allow.
-struct Plan {
-  cache::KvCacheSpec spec;
-  std::int64_t num_blocks = 0;
-  std::int32_t max_model_len = 0;
-};
+constexpr std::int64_t kMostBlocks = INT32_MAX;  // a BlockId's range
 
-Plan make_plan(const EngineOptions& options, const ModelConfig& config, const Backend& backend) {
-  if (options.block_size <= 0 || options.block_size % backend.block_size_multiple() != 0) {
-    throw StartupError("--block-size: must be a multiple of " +
-                       std::to_string(backend.block_size_multiple()));
-  }
-  const DType kv_dtype = options.kv_dtype.value_or(options.dtype.value_or(config.weight_dtype));
-  if (!backend.supports_kv_dtype(kv_dtype)) {
-    throw StartupError("--kv-cache-dtype: not supported by the " + std::string(backend.name()) +
-                       " backend");
-  }
-  Plan plan{
-      .spec = kv_spec(config, options.block_size, kv_dtype), .num_blocks = 0, .max_model_len = 0};
-  const std::int64_t memory = available_memory();
-  const std::int64_t bytes = options.kv_cache_memory.value_or(std::min(kDefaultPool, memory / 4));
-  plan.num_blocks = std::min<std::int64_t>(bytes / plan.spec.page_bytes(), INT32_MAX);
-  if (bytes > memory) {
-    throw StartupError("--kv-cache-memory: " + std::to_string(bytes / kMiB) +
-                       " MiB asked for, the machine has " + std::to_string(memory / kMiB) + " MiB");
-  }
-  if (plan.num_blocks < 1) {
-    throw StartupError("--kv-cache-memory: " + std::to_string(bytes) +
-                       " bytes hold no page; one takes " + std::to_string(plan.spec.page_bytes()));
-  }
+void check_block_size(const EngineOptions& options, const Backend& backend) {
+  if (options.block_size > 0 && options.block_size % backend.block_size_multiple() == 0) return;
+  throw StartupError("--block-size: must be a multiple of " +
+                     std::to_string(backend.block_size_multiple()));
+}
+
+DType kv_dtype_of(const EngineOptions& options, const ModelConfig& config, const Backend& backend) {
+  const DType dtype = options.kv_dtype.value_or(options.dtype.value_or(config.weight_dtype));
+  if (backend.supports_kv_dtype(dtype)) return dtype;
+  throw StartupError("--kv-cache-dtype: not supported by the " + std::string(backend.name()) +
+                     " backend");
+}
+
+ModelShape shape_of(const EngineOptions& options, const ModelConfig& config) {
+  const std::filesystem::path file = options.model_folder / "config.json";
+  auto json = read_json_file(file);
+  if (!json.ok()) throw StartupError(json.error().param + ": " + json.error().message);
+  for (const char* unused : {"dtype", "torch_dtype"}) json->erase(unused);  // the weights say it
+  ModelShape shape = read_model_shape(*json, file.string());
+  shape.dtype = options.dtype.value_or(config.weight_dtype);
+  return shape;
+}
+
+void check_fit(const EngineOptions& options, const MemoryPlan& plan) {
+  const std::int64_t left = plan.memory - plan.weight_bytes - plan.workspace_bytes;
+  const std::int64_t pages = options.kv_cache_memory.value_or(plan.page_bytes);
+  if (plan.page_bytes <= pages && pages <= left) return;
+  const std::string what =
+      options.kv_cache_memory
+          ? "--kv-cache-memory: " + size_text(pages) +
+                (pages <= left ? " hold no page: " : " are too much: ")
+          : (options.model_folder / "config.json").string() + ": the model does not fit: ";
+  throw StartupError(what + plan_figures(plan));
+}
+
+// What `quire plan` prints for the same model and limits, for the blocks that will be allocated;
+// refuses where it does not fit. Its max_model_len is cut to what one sequence can have.
+MemoryPlan make_plan(const EngineOptions& options, const ModelConfig& config,
+                     const Backend& backend) {
+  check_block_size(options, backend);
+  const std::int64_t most_tokens = config.max_position_embeddings;
   const std::int64_t model_len = options.max_model_len.value_or(config.max_position_embeddings);
-  if (model_len < 1 || model_len > config.max_position_embeddings) {
+  if (model_len < 1 || model_len > most_tokens) {
     throw StartupError("--max-model-len: must be 1 to the model's max_position_embeddings, " +
-                       std::to_string(config.max_position_embeddings));
+                       std::to_string(most_tokens));
   }
-  plan.max_model_len =
-      static_cast<std::int32_t>(std::min(model_len, plan.num_blocks * options.block_size));
+  const std::int64_t memory = available_memory();
+  const PlanLimits limits{
+      .memory = memory,
+      .kv_cache_memory = options.kv_cache_memory.value_or(std::min(kDefaultPool, memory / 4)),
+      .max_model_len = static_cast<std::int32_t>(model_len),
+      .max_num_seqs = options.scheduler.max_num_seqs,
+      .max_num_batched_tokens = options.scheduler.max_num_batched_tokens,
+      .block_size = options.block_size,
+      .kv_dtype = kv_dtype_of(options, config, backend),
+      .int8_weights = options.quantization == Quantization::kInt8};
+  MemoryPlan plan = make_memory_plan(shape_of(options, config), limits);
+  check_fit(options, plan);
+  plan.num_blocks = std::min(plan.num_blocks, kMostBlocks);
+  plan.max_model_len = std::min(plan.max_model_len, plan.longest_context);
   return plan;
 }
 
 void log_plan(const std::function<void(const std::string&)>& log, const ModelConfig& config,
-              const Plan& plan, const Model& model, const Backend& backend) {
+              const MemoryPlan& plan, const Model& model, const Backend& backend) {
   if (!log) return;
   log(config.architecture + ": " + std::to_string(config.num_layers) + " layers, weights " +
       std::to_string(model.weight_bytes() / 1024) + " KiB, backend " + std::string(backend.name()));
   log("KV cache: " + std::to_string(plan.num_blocks) + " blocks of " +
-      std::to_string(plan.spec.groups.front().block_size) + " tokens, " +
-      std::to_string(plan.num_blocks * plan.spec.page_bytes() / kMiB) + " MiB, " +
-      std::to_string(plan.spec.bytes_per_token()) + " bytes per token");
+      std::to_string(plan.kv.groups.front().block_size) + " tokens, " +
+      std::to_string(plan.num_blocks * plan.kv.page_bytes() / kMiB) + " MiB, " +
+      std::to_string(plan.kv.bytes_per_token()) + " bytes per token");
   if (plan.max_model_len < config.max_position_embeddings) {
     log("max_model_len is " + std::to_string(plan.max_model_len) + " (the model allows " +
         std::to_string(config.max_position_embeddings) + ")");
@@ -115,13 +144,13 @@ void log_plan(const std::function<void(const std::string&)>& log, const ModelCon
 }
 
 // A name for "same answers": a hash of all that answers depend on beside the request.
-std::string fingerprint(const EngineOptions& options, const ModelConfig& config, const Plan& plan,
-                        const Backend& backend, const Model& model) {
+std::string fingerprint(const EngineOptions& options, const ModelConfig& config,
+                        const MemoryPlan& plan, const Backend& backend, const Model& model) {
   const std::string text =
       std::string(QUIRE_VERSION) + '|' + config.architecture + '|' +
       std::to_string(config.hidden_size) + '|' + std::to_string(config.num_layers) + '|' +
       std::to_string(model.weight_bytes()) + '|' +
-      std::to_string(static_cast<int>(plan.spec.groups.front().dtype)) + '|' +
+      std::to_string(static_cast<int>(plan.kv.groups.front().dtype)) + '|' +
       std::string(backend.name()) + '|' + std::string(backend.layout_id()) + '|' +
       std::to_string(static_cast<int>(options.quantization)) + '|' +
       std::to_string(static_cast<int>(options.dtype.value_or(config.weight_dtype)));
@@ -141,20 +170,21 @@ std::unique_ptr<Tokenizer> load_tokenizer(const EngineOptions& options) {
   return std::move(result).value();
 }
 
-std::unique_ptr<StepExecutor> make_executor(const EngineOptions& options, const Plan& plan,
+std::unique_ptr<StepExecutor> make_executor(const EngineOptions& options, const MemoryPlan& plan,
                                             Resources& resources) {
   const bool recompute = !options.use_kv_cache;
+  const auto max_model_len = static_cast<std::int32_t>(plan.max_model_len);
   const RunnerOptions runner_options{
       .max_num_batched_tokens =
-          recompute ? plan.max_model_len : options.scheduler.max_num_batched_tokens,
+          recompute ? max_model_len : options.scheduler.max_num_batched_tokens,
       .max_num_seqs = options.scheduler.max_num_seqs,
-      .max_model_len = plan.max_model_len,
+      .max_model_len = max_model_len,
       .max_logprobs = options.max_logprobs};
   auto runner = std::make_unique<ModelRunner>(runner_options, *resources.model, *resources.storage,
                                               *resources.backend);
   if (!recompute) return runner;
   resources.runner = std::move(runner);
-  return std::make_unique<RecomputeExecutor>(*resources.runner, plan.max_model_len);
+  return std::make_unique<RecomputeExecutor>(*resources.runner, max_model_len);
 }
 
 void fill_sampling_defaults(ModelInfo& info, const std::filesystem::path& folder) {
@@ -177,29 +207,30 @@ std::unique_ptr<Engine> load_engine(const EngineOptions& given,
 
   auto resources = std::make_shared<Resources>();
   resources->backend = make_backend(options);
-  const Plan plan = make_plan(options, config, *resources->backend);
-  options.max_model_len = plan.max_model_len;
-  options.scheduler.max_model_len = plan.max_model_len;
+  const MemoryPlan plan = make_plan(options, config, *resources->backend);
+  const auto max_model_len = static_cast<std::int32_t>(plan.max_model_len);
+  options.max_model_len = max_model_len;
+  options.scheduler.max_model_len = max_model_len;
   options.scheduler.eos_token_ids = config.eos_token_ids;
   if (!options.use_kv_cache) options.scheduler.max_num_seqs = 1;
 
-  resources->storage = std::make_unique<KvStorage>(*resources->backend, plan.spec, plan.num_blocks);
+  resources->storage = std::make_unique<KvStorage>(*resources->backend, plan.kv, plan.num_blocks);
   resources->storage->touch(options.kv_touch_first);
-  resources->model = load_model(
-      options.model_folder, model_options(options, config, *resources->backend, plan.max_model_len),
-      *resources->backend);
+  resources->model = load_model(options.model_folder,
+                                model_options(options, config, *resources->backend, max_model_len),
+                                *resources->backend);
   log_plan(log, config, plan, *resources->model, *resources->backend);
 
   EngineParts parts;
   parts.tokenizer = tokenizer.get();
-  parts.spec = plan.spec;
+  parts.spec = plan.kv;
   parts.info = {
       .architecture = config.architecture,
       .vocab_size = config.vocab_size,
-      .max_model_len = plan.max_model_len,
+      .max_model_len = max_model_len,
       .num_blocks = plan.num_blocks,
       .block_size = options.block_size,
-      .kv_bytes = plan.num_blocks * plan.spec.page_bytes(),
+      .kv_bytes = plan.num_blocks * plan.kv.page_bytes(),
       .weight_bytes = resources->model->weight_bytes(),
       .backend = std::string(resources->backend->name()),
       .fingerprint = fingerprint(options, config, plan, *resources->backend, *resources->model)};

@@ -3,6 +3,8 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
+#include <cstdio>
 #include <fstream>
 
 namespace quire::engine {
@@ -23,6 +25,21 @@ std::int64_t available_memory() {
   const std::int64_t v2 = read_number("/sys/fs/cgroup/memory.max", machine);
   const std::int64_t v1 = read_number("/sys/fs/cgroup/memory/memory.limit_in_bytes", machine);
   return std::max<std::int64_t>(1, std::min({machine, v2, v1}));
+}
+
+std::string size_text(std::int64_t bytes) {
+  constexpr std::array<const char*, 4> kUnits = {"KiB", "MiB", "GiB", "TiB"};
+  if (bytes < 10240) return std::to_string(bytes) + " B";
+  double value = static_cast<double>(bytes) / 1024;
+  std::size_t unit = 0;
+  for (; value >= 1024 && unit + 1 < kUnits.size(); ++unit) value /= 1024;
+  std::array<char, 32> text{};
+  std::snprintf(text.data(), text.size(),
+                value < 10    ? "%.2f %s"
+                : value < 100 ? "%.1f %s"
+                              : "%.0f %s",
+                value, kUnits[unit]);
+  return text.data();
 }
 
 }  // namespace quire::engine

@@ -2,6 +2,9 @@
 
 #include <algorithm>
 
+#include "engine/backend/int8_format.h"
+#include "engine/memory.h"
+
 namespace quire::engine {
 namespace {
 
@@ -21,6 +24,12 @@ std::int64_t longest_context(const cache::KvCacheSpec& kv, std::int64_t num_bloc
     }
   }
   return low;
+}
+
+// Norms and biases are floats all the same: too few to count.
+std::int64_t weight_bytes(const ModelShape& shape, bool int8) {
+  if (!int8) return shape.parameters * dtype_bytes(shape.dtype);
+  return shape.parameters + ceil_div(shape.parameters, kInt8Group) * dtype_bytes(DType::kFloat32);
 }
 
 }  // namespace
@@ -51,7 +60,8 @@ std::int64_t blocks_for(const cache::KvCacheSpec& kv, std::int64_t length) {
 
 MemoryPlan make_memory_plan(const ModelShape& shape, const PlanLimits& limits) {
   MemoryPlan plan;
-  plan.weight_bytes = shape.parameters * dtype_bytes(shape.dtype);
+  plan.memory = limits.memory;
+  plan.weight_bytes = weight_bytes(shape, limits.int8_weights);
   plan.workspace_bytes = workspace_bytes(shape, limits);
   plan.kv = shape.kv_spec(limits.block_size, limits.kv_dtype);
   plan.bytes_per_token = plan.kv.bytes_per_token();
@@ -60,10 +70,19 @@ MemoryPlan make_memory_plan(const ModelShape& shape, const PlanLimits& limits) {
   const std::int64_t needed = blocks_for(plan.kv, plan.max_model_len);
   plan.sequence_bytes = needed * plan.page_bytes;
   const std::int64_t left = limits.memory - plan.weight_bytes - plan.workspace_bytes;
-  plan.num_blocks = std::max<std::int64_t>(left, 0) / plan.page_bytes;
+  const std::int64_t most = limits.kv_cache_memory > 0 ? limits.kv_cache_memory : left;
+  plan.num_blocks = std::max<std::int64_t>(std::min(left, most), 0) / plan.page_bytes;
   plan.longest_context = longest_context(plan.kv, plan.num_blocks, shape.max_positions);
   plan.num_sequences = plan.num_blocks / needed;
   return plan;
+}
+
+std::string plan_figures(const MemoryPlan& plan) {
+  return "weights take " + size_text(plan.weight_bytes) + ", the workspace " +
+         size_text(plan.workspace_bytes) + ", a page " + size_text(plan.page_bytes) +
+         ", a sequence of " + std::to_string(plan.max_model_len) + " tokens " +
+         size_text(plan.sequence_bytes) + "; there are " + size_text(plan.memory) +
+         " (quire plan tells more)";
 }
 
 }  // namespace quire::engine

@@ -13,15 +13,18 @@
 namespace quire::engine {
 
 struct PlanLimits {
-  std::int64_t memory = 0;         // bytes for everything
-  std::int32_t max_model_len = 0;  // tokens; 0: the model's own
+  std::int64_t memory = 0;           // bytes for everything
+  std::int64_t kv_cache_memory = 0;  // bytes for pages; 0: all that weights and workspace leave
+  std::int32_t max_model_len = 0;    // tokens; 0: the model's own
   std::int32_t max_num_seqs = 256;
   std::int32_t max_num_batched_tokens = 512;
   std::int32_t block_size = 16;
   DType kv_dtype = DType::kBFloat16;
+  bool int8_weights = false;  // the matrices, with a scale per group
 };
 
 struct MemoryPlan {
+  std::int64_t memory = 0;  // as PlanLimits says
   std::int64_t weight_bytes = 0;
   std::int64_t workspace_bytes = 0;
   cache::KvCacheSpec kv;
@@ -38,6 +41,9 @@ struct MemoryPlan {
 };
 
 [[nodiscard]] MemoryPlan make_memory_plan(const ModelShape& shape, const PlanLimits& limits);
+
+// The plan's figures in one line, for the refusal to start: what is needed and what there is.
+[[nodiscard]] std::string plan_figures(const MemoryPlan& plan);
 
 // Activations in float32 for the tokens of a step and logits for its samples, in bytes.
 [[nodiscard]] std::int64_t workspace_bytes(const ModelShape& shape, const PlanLimits& limits);

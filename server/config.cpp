@@ -107,7 +107,7 @@ class ServeFlags final {
       std::string help(spec.help);
       help.append(" [").append(spec.shown_default).append("]");
       std::string& target = values_[std::string(spec.name)];
-      CLI::Option* option = spec.metavar.empty() ? app.add_flag(flag + "{true}", target, help)
+      CLI::Option* option = spec.metavar.empty() ? app.add_flag(flag, target, help)
                                                  : app.add_option(flag, target, help);
       if (!spec.metavar.empty()) option->type_name(std::string(spec.metavar));
       option->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
@@ -163,16 +163,19 @@ class PlanFlags final {
     app.add_option("--kv-cache-dtype", kv_dtype_, "Of the pages")
         ->check(CLI::IsMember({"auto", "float32", "float16", "bfloat16", "int8", "fp8"}))
         ->capture_default_str();
+    app.add_option("--kv-cache-memory", kv_cache_memory_, "At most for pages [all that is left]")
+        ->type_name("SIZE");
+    app.add_option("--quantization", quantization_, "Of the weights")
+        ->check(CLI::IsMember({"none", "int8"}))
+        ->capture_default_str();
     app.add_flag("--json", plan_.json, "Print JSON");
   }
 
   [[nodiscard]] PlanConfig read() const {
     PlanConfig plan = plan_;
-    if (!memory_.empty()) {
-      const auto bytes = parse_size(memory_);
-      if (!bytes || *bytes <= 0) throw UsageError("--memory: must be a size such as 24GiB");
-      plan.limits.memory = *bytes;
-    }
+    plan.limits.memory = size(memory_, "--memory");
+    plan.limits.kv_cache_memory = size(kv_cache_memory_, "--kv-cache-memory");
+    plan.limits.int8_weights = quantization_ == "int8";
     static const std::map<std::string, DType> kDTypes = {{"float32", DType::kFloat32},
                                                          {"float16", DType::kFloat16},
                                                          {"bfloat16", DType::kBFloat16},
@@ -183,12 +186,21 @@ class PlanFlags final {
   }
 
  private:
+  // 0 where it was not given.
+  static std::int64_t size(const std::string& text, const std::string& name) {
+    if (text.empty()) return 0;
+    const auto bytes = parse_size(text);
+    if (!bytes || *bytes <= 0) throw UsageError(name + ": must be a size such as 24GiB");
+    return *bytes;
+  }
   static void number(CLI::App& app, const char* name, std::int32_t& target, const char* help) {
     app.add_option(name, target, help)->check(CLI::Range(1, 1 << 30))->type_name("N");
   }
 
   PlanConfig plan_;
   std::string memory_;
+  std::string kv_cache_memory_;
+  std::string quantization_ = "none";
   std::string kv_dtype_ = "auto";
 };
 

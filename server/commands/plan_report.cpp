@@ -7,10 +7,13 @@
 #include <string_view>
 #include <utility>
 
+#include "engine/memory.h"
+
 namespace quire::server {
 namespace {
 
 using engine::HeadSharing;
+using engine::size_text;
 
 constexpr std::array<std::pair<HeadSharing, const char*>, 4> kSharings = {
     {{HeadSharing::kMha, "MHA"},
@@ -63,21 +66,6 @@ void append_groups(std::string& out, const engine::MemoryPlan& plan) {
 }
 
 }  // namespace
-
-std::string size_text(std::int64_t bytes) {
-  constexpr std::array<const char*, 4> kUnits = {"KiB", "MiB", "GiB", "TiB"};
-  if (bytes < 10240) return std::to_string(bytes) + " B";
-  double value = static_cast<double>(bytes) / 1024;
-  std::size_t unit = 0;
-  for (; value >= 1024 && unit + 1 < kUnits.size(); ++unit) value /= 1024;
-  std::array<char, 32> text{};
-  std::snprintf(text.data(), text.size(),
-                value < 10    ? "%.2f %s"
-                : value < 100 ? "%.1f %s"
-                              : "%.0f %s",
-                value, kUnits[unit]);
-  return text.data();
-}
 
 std::string plan_text(const engine::ModelShape& shape, const engine::PlanLimits& limits,
                       const engine::MemoryPlan& plan) {

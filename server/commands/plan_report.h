@@ -14,7 +14,4 @@ namespace quire::server {
                                     const engine::PlanLimits& limits,
                                     const engine::MemoryPlan& plan);
 
-// "2.00 GiB", "1280 B": binary units, three figures.
-[[nodiscard]] std::string size_text(std::int64_t bytes);
-
 }  // namespace quire::server

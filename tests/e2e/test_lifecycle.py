@@ -216,6 +216,16 @@ class BadStart(unittest.TestCase):
         self.write_header(path, header, data)
         return tensor
 
+    def test_a_dtype_that_nobody_knows_is_the_weights_own(self):
+        self.edit_config(dtype="float3")
+        with Daemon(model=str(self.folder)) as daemon:
+            self.assertEqual(ask(daemon.port, get("/health")).status, 200)
+
+    def test_what_does_not_fit_is_refused_with_the_plans_figures(self):
+        self.refuse("--kv-cache-memory", "weights take", "workspace", "a page",
+                    flags=("--kv-cache-memory", "900TiB"))
+        self.refuse("--kv-cache-memory", "a page", flags=("--kv-cache-memory", "1KiB"))
+
     def test_wrong_usage_is_status_2(self):
         for flags, name in ((("--no-such-flag",), "--no-such-flag"), (("--port", "70000"), "port"),
                             (("--block-size", "0"), "block-size"), (("--port", "x"), "port"),

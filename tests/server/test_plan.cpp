@@ -1,5 +1,6 @@
 // quire plan: its flags, and what it prints.
 
+#include "engine/memory.h"
 #include "server/commands/plan_report.h"
 #include "server/config.h"
 
@@ -39,10 +40,15 @@ TEST_CASE("the flags of quire plan") {
   CHECK(plan.limits.max_model_len == 100);
   CHECK(plan.kv_dtype == DType::kInt8);
   CHECK(plan.json);
+  const PlanConfig limited = plan_of({"--kv-cache-memory", "2GiB", "--quantization", "int8"});
+  CHECK(limited.limits.kv_cache_memory == std::int64_t{2} << 30);
+  CHECK(limited.limits.int8_weights);
   CHECK_FALSE(plan_of({}).kv_dtype.has_value());
   for (const std::vector<std::string>& wrong :
        std::vector<std::vector<std::string>>{{"--memory", "much"},
                                              {"--memory", "0"},
+                                             {"--kv-cache-memory", "x"},
+                                             {"--quantization", "int2"},
                                              {"--max-num-seqs", "0"},
                                              {"--kv-cache-dtype", "int3"},
                                              {"--model", "a", "--config-json", "b"},
@@ -52,6 +58,7 @@ TEST_CASE("the flags of quire plan") {
 }
 
 TEST_CASE("sizes are printed with three figures") {
+  using engine::size_text;
   CHECK(size_text(1280) == "1280 B");
   CHECK(size_text(512 * 1024) == "512 KiB");
   CHECK(size_text(std::int64_t{2} << 30) == "2.00 GiB");

@@ -124,6 +124,32 @@ TEST_CASE("a model that does not fit has no blocks and no sequences") {
   CHECK_FALSE(plan.fits());
 }
 
+TEST_CASE("pages take what they are given, and no more than there is") {
+  const ModelShape shape = shape_of(llama_7b(8));
+  PlanLimits limits{.memory = 24 * kGiB, .kv_cache_memory = kGiB, .max_model_len = 4096};
+  CHECK(make_memory_plan(shape, limits).num_blocks == kGiB / (32 * kMiB / 16));
+  CHECK(make_memory_plan(shape, limits).num_sequences == 2);
+  limits.kv_cache_memory = 100 * kGiB;
+  const std::int64_t most = make_memory_plan(shape, limits).num_blocks;
+  limits.kv_cache_memory = 0;
+  CHECK(make_memory_plan(shape, limits).num_blocks == most);
+}
+
+TEST_CASE("int8 weights take a byte each and a scale per group") {
+  const ModelShape shape = shape_of(llama_7b(8));
+  const MemoryPlan plan = make_memory_plan(shape, {.memory = 24 * kGiB, .int8_weights = true});
+  CHECK(plan.weight_bytes == shape.parameters + (shape.parameters + 63) / 64 * 4);
+}
+
+TEST_CASE("a refusal has the plan's figures") {
+  const std::string figures =
+      plan_figures(make_memory_plan(shape_of(llama_7b(32)), {.memory = 10 * kGiB}));
+  for (const char* figure : {"weights take 12.6 GiB", "a page 8.00 MiB", "there are 10.0 GiB"}) {
+    INFO(figures);
+    CHECK(figures.find(figure) != std::string::npos);
+  }
+}
+
 TEST_CASE("layers with a window hold a window's blocks") {
   json config = llama(4, 512, 8, 8, 1024, 1000);
   config["sliding_window"] = 1024;
