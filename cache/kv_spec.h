@@ -5,6 +5,8 @@
 // its group: [layer of the group][part][kv_head][tile]; parts are K and V, or the latent alone.
 // 1. page_bytes is a multiple of kPageAlignment and the same for every group.
 // 2. Layer l of a group starts at l * layer_bytes() inside the page.
+// 3. Under int8 and fp8 a part ends with its scales, one per token and head: they move with the
+// page.
 
 #include <cstdint>
 #include <vector>
@@ -14,6 +16,15 @@
 namespace quire::cache {
 
 inline constexpr std::int64_t kPageAlignment = 4096;  // bytes: whole pages move between tiers
+
+// Of one token and head, in a part of a page of this type.
+[[nodiscard]] constexpr std::int64_t kv_scale_bytes(DType dtype) {
+  return dtype == DType::kInt8 || dtype == DType::kFp8E4M3 ? 2 : 0;
+}
+// What one head of one token takes in a part: its numbers and their scale.
+[[nodiscard]] constexpr std::int64_t kv_head_bytes(std::int64_t head_dim, DType dtype) {
+  return head_dim * dtype_bytes(dtype) + kv_scale_bytes(dtype);
+}
 
 enum class AttentionKind : std::uint8_t { kFull, kSlidingWindow, kLatent };
 
@@ -30,11 +41,11 @@ struct KvGroupSpec {
   [[nodiscard]] std::int64_t parts() const { return kind == AttentionKind::kLatent ? 1 : 2; }
   // Bytes of one part (all K, or all V) of one layer in one page.
   [[nodiscard]] std::int64_t part_bytes() const {
-    return static_cast<std::int64_t>(block_size) * num_kv_heads * head_dim * dtype_bytes(dtype);
+    return static_cast<std::int64_t>(block_size) * num_kv_heads * kv_head_bytes(head_dim, dtype);
   }
   [[nodiscard]] std::int64_t layer_bytes() const { return parts() * part_bytes(); }
   [[nodiscard]] std::int64_t bytes_per_token() const {
-    return num_layers * parts() * num_kv_heads * head_dim * dtype_bytes(dtype);
+    return num_layers * parts() * num_kv_heads * kv_head_bytes(head_dim, dtype);
   }
 };
 

@@ -1,7 +1,7 @@
 #pragma once
 // KvStorage: the memory behind the block ids, page-major:
 // [page][layer of the group][part: K, V][kv_head][tile]. The tile's inner order is the backend's
-// choice (Backend::layout_id).
+// choice (Backend::layout_id); under int8 and fp8 a part ends with its scales (kv_format.h).
 //
 // Allocated once through the backend. Pages are zero at first, so nothing of another process or
 // request is ever read; a page is written before it is read (attention never looks past

@@ -151,7 +151,7 @@ std::string fingerprint(const EngineOptions& options, const ModelConfig& config,
       std::to_string(config.hidden_size) + '|' + std::to_string(config.num_layers) + '|' +
       std::to_string(model.weight_bytes()) + '|' +
       std::to_string(static_cast<int>(plan.kv.groups.front().dtype)) + '|' +
-      std::string(backend.name()) + '|' + std::string(backend.layout_id()) + '|' +
+      std::string(backend.name()) + '|' + backend.page_layout(plan.kv.groups.front().dtype) + '|' +
       std::to_string(static_cast<int>(options.quantization)) + '|' +
       std::to_string(static_cast<int>(options.dtype.value_or(config.weight_dtype)));
   std::uint64_t hash = 14695981039346656037u;  // FNV-1a, 64 bits

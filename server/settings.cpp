@@ -83,6 +83,17 @@ std::string store_dtype(ServeConfig& c, Text v) {
                              {"float16", DType::kFloat16}});
 }
 
+std::string store_kv_dtype(ServeConfig& c, Text v) {
+  using Type = std::optional<DType>;
+  return store_choice<Type>(c.engine.kv_dtype, v,
+                            {{"auto", std::nullopt},
+                             {"float32", DType::kFloat32},
+                             {"bfloat16", DType::kBFloat16},
+                             {"float16", DType::kFloat16},
+                             {"int8", DType::kInt8},
+                             {"fp8", DType::kFp8E4M3}});
+}
+
 std::string store_quantization(ServeConfig& c, Text v) {
   using engine::Quantization;
   return store_choice<Quantization>(c.engine.quantization, v,
@@ -172,6 +183,8 @@ constexpr std::array kSettings = {
     SettingSpec{"kv-cache-memory", "SIZE", "Memory of the KV cache",
                 "1GiB or a quarter of memory, whichever is less",
                 [](ServeConfig& c, Text v) { return store_size(c.engine.kv_cache_memory, v); }},
+    SettingSpec{"kv-cache-dtype", "auto|float32|bfloat16|float16|int8|fp8",
+                "Type of keys and values in the pages; auto: the weights'", "auto", store_kv_dtype},
     SettingSpec{
         "no-kv-cache", "", "Compute the whole context anew in every step (to measure the cache)",
         "false",

@@ -18,11 +18,13 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <string>
 #include <string_view>
 #include <utility>
 
 #include "cache/kv_spec.h"
 #include "engine/backend/float_formats.h"
+#include "engine/backend/kv_format.h"
 #include "engine/batch_input.h"
 #include "engine/tensor.h"
 #include "proto/types.h"
@@ -83,6 +85,13 @@ struct KvLayer {
   std::int32_t num_kv_heads = 0;
   std::int32_t head_dim = 0;
   DType dtype = DType::kFloat32;
+
+  // Bytes from a part's begin to the scale of a head's slot (kv_format.h).
+  [[nodiscard]] std::int64_t scale_offset(std::int64_t head, std::int64_t slot) const {
+    const std::int64_t tiles =
+        std::int64_t{block_size} * num_kv_heads * head_dim * dtype_bytes(dtype);
+    return tiles + (head * block_size + slot) * cache::kv_scale_bytes(dtype);
+  }
 };
 
 // Rotary embedding (Su et al. 2021), half-split form: dims i and i + rotary_dim / 2 are a pair.
@@ -104,6 +113,10 @@ class Backend {
   [[nodiscard]] virtual std::string_view name() const = 0;
   // Names the inner order of a page's tiles; part of a page's identity off the device.
   [[nodiscard]] virtual std::string_view layout_id() const = 0;
+  // The same with what the tiles hold (kv_format.h).
+  [[nodiscard]] std::string page_layout(DType kv_dtype) const {
+    return std::string(layout_id()) + '-' + std::string(kv_format_name(kv_dtype));
+  }
   // Block sizes must be a multiple of this.
   [[nodiscard]] virtual std::int32_t block_size_multiple() const = 0;
   [[nodiscard]] virtual bool supports_kv_dtype(DType dtype) const = 0;
@@ -148,12 +161,14 @@ class Backend {
   // If delta.data: residual += delta. Then out = layer norm with weight and bias.     [T, C]
   virtual void layer_norm(TensorView residual, TensorView delta, const float* weight,
                           const float* bias, float epsilon, TensorView out) = 0;
-  // Rotates q and k in place by batch.positions, then writes k and v (rounded to the page's dtype,
-  // nearest even) to the slots of batch.slot_mapping.               q [T, H*D], k and v [T, G*D]
+  // Rotates q and k in place by batch.positions, then writes k and v (in the page's format,
+  // kv_format.h) to the slots of batch.slot_mapping.                q [T, H*D], k and v [T, G*D]
   virtual void rope_and_write_kv(TensorView q, TensorView k, TensorView v, const RopeTable& rope,
                                  const KvLayer& kv, const BatchInput& batch) = 0;
   // Causal attention of every token over its own row's pages, for any mix of prefill chunks and
-  // decodes. Online softmax over tiles of kKeyTile keys.            q and out [T, H*D]
+  // decodes. Online softmax over tiles of kKeyTile keys. Where a page has scales, a score is the
+  // sum over the codes times K's scale, and a key's weight is multiplied by V's.   q and out [T,
+  // H*D]
   virtual void attention(TensorView q, const KvLayer& kv, const AttentionParams& params,
                          const BatchInput& batch, TensorView out) = 0;
   // out[t, i] = silu(x[t, i]) * x[t, C + i]                         x [T, 2C], out [T, C]

@@ -39,15 +39,20 @@ struct Int8Scale {
   float inverse = 0.0f;
 };
 
-[[nodiscard]] constexpr Int8Scale int8_weight_scale(float largest) {
+// A bfloat16 that brings `largest` to `most` or a little below.
+[[nodiscard]] constexpr Int8Scale scale_up_to(float largest, float most) {
   if (largest < kInt8Smallest) return {};
   if (!(largest <= std::numeric_limits<float>::max())) {
     return {.scale = std::numeric_limits<float>::quiet_NaN(), .inverse = 0.0f};
   }
   // Up: the largest weight stays within 127.
-  const auto bits = std::bit_cast<std::uint32_t>(largest / 127.0f);
+  const auto bits = std::bit_cast<std::uint32_t>(largest / most);
   const float scale = std::bit_cast<float>((bits + 0xffffu) & 0xffff0000u);
   return {.scale = scale, .inverse = 1.0f / scale};
+}
+
+[[nodiscard]] constexpr Int8Scale int8_weight_scale(float largest) {
+  return scale_up_to(largest, 127.0f);
 }
 
 [[nodiscard]] constexpr Int8Scale int8_activation_scale(float largest) {

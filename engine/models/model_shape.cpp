@@ -148,7 +148,7 @@ cache::KvCacheSpec ModelShape::kv_spec(std::int32_t block_size, DType kv_dtype) 
 
 std::int64_t bytes_per_token(const ModelShape& shape, HeadSharing sharing, DType kv_dtype) {
   const std::int64_t one_head =
-      2 * std::int64_t{shape.num_layers} * shape.head_dim * dtype_bytes(kv_dtype);
+      2 * std::int64_t{shape.num_layers} * cache::kv_head_bytes(shape.head_dim, kv_dtype);
   switch (sharing) {
     case HeadSharing::kMha:
       return shape.num_heads * one_head;
@@ -159,8 +159,8 @@ std::int64_t bytes_per_token(const ModelShape& shape, HeadSharing sharing, DType
     case HeadSharing::kMqa:
       return one_head;
     case HeadSharing::kMla:
-      return (shape.latent_dim > 0 ? shape.latent_dim : kUsualLatent) * shape.num_layers *
-             dtype_bytes(kv_dtype);
+      return shape.num_layers *
+             cache::kv_head_bytes(shape.latent_dim > 0 ? shape.latent_dim : kUsualLatent, kv_dtype);
   }
   return 0;
 }

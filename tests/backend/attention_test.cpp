@@ -69,6 +69,21 @@ TEST_CASE("attention agrees with the reference at every grouping, head size and 
       {.num_heads = 6, .num_kv_heads = 2, .head_dim = 16, .window = 1},
       {.num_heads = 6, .num_kv_heads = 2, .head_dim = 16, .window = 50, .dtype = DType::kBFloat16},
       {.num_heads = 4, .num_kv_heads = 1, .head_dim = 32, .window = 64},
+      {.num_heads = 6, .num_kv_heads = 2, .head_dim = 32, .rotary_dim = 32, .dtype = DType::kInt8},
+      {.num_heads = 8, .num_kv_heads = 8, .head_dim = 64, .dtype = DType::kInt8},
+      {.num_heads = 4, .num_kv_heads = 2, .head_dim = 13, .dtype = DType::kInt8},
+      {.num_heads = 7, .num_kv_heads = 1, .head_dim = 128, .window = 50, .dtype = DType::kInt8},
+      {.num_heads = 20, .num_kv_heads = 1, .head_dim = 1024, .dtype = DType::kInt8},
+      {.num_heads = 3, .num_kv_heads = 3, .head_dim = 1, .dtype = DType::kInt8},
+      {.num_heads = 6, .num_kv_heads = 2, .head_dim = 32, .dtype = DType::kFp8E4M3},
+      {.num_heads = 8,
+       .num_kv_heads = 1,
+       .head_dim = 64,
+       .rotary_dim = 64,
+       .dtype = DType::kFp8E4M3},
+      {.num_heads = 5, .num_kv_heads = 5, .head_dim = 21, .dtype = DType::kFp8E4M3},
+      {.num_heads = 4, .num_kv_heads = 2, .head_dim = 128, .window = 33, .dtype = DType::kFp8E4M3},
+      {.num_heads = 2, .num_kv_heads = 2, .head_dim = 1024, .dtype = DType::kFp8E4M3},
   };
   // Around the edges of blocks (16), tiles (64) and runs.
   const std::vector<int> lengths{1, 15, 16, 17, 63, 64, 65, 129, 200};
@@ -91,6 +106,12 @@ TEST_CASE("the reference obeys the law as well") {
   const auto expected = sequences.run(*reference, 16, sequences.whole());
   check_same(sequences.run(*reference, 1, sequences.one_by_one()), expected);
   check_same(sequences.run(*reference, 24, sequences.random_steps(1, 9)), expected);
+  for (const DType dtype : {DType::kInt8, DType::kFp8E4M3}) {
+    const PagedSequences coded({.head_dim = 13, .window = 20, .dtype = dtype}, {70, 5, 33});
+    const auto whole = coded.run(*reference, 16, coded.whole());
+    check_same(coded.run(*reference, 1, coded.one_by_one()), whole);
+    check_same(coded.run(*reference, 24, coded.random_steps(1, 9)), whole);
+  }
 }
 
 // Everything that must not matter, against one whole prefill.
@@ -122,6 +143,16 @@ TEST_CASE("attention gives the same bits however it is cut, in any company") {
   check_law(
       {.num_heads = 3, .num_kv_heads = 1, .head_dim = 40, .window = 33, .dtype = DType::kBFloat16},
       lengths);
+}
+
+TEST_CASE("attention over codes gives the same bits however it is cut, in any company") {
+  const std::vector<int> lengths{200, 1, 64, 17, 131, 63};
+  for (const DType dtype : {DType::kInt8, DType::kFp8E4M3}) {
+    check_law({.num_heads = 6, .num_kv_heads = 2, .head_dim = 32, .rotary_dim = 32, .dtype = dtype},
+              lengths);
+    check_law({.num_heads = 3, .num_kv_heads = 1, .head_dim = 44, .window = 33, .dtype = dtype},
+              lengths);
+  }
 }
 
 TEST_CASE("a step without tokens is nothing") {

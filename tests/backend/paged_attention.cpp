@@ -39,8 +39,8 @@ struct PagedSequences::Pages {
     layer.num_kv_heads = shape.num_kv_heads;
     layer.head_dim = shape.head_dim;
     layer.dtype = shape.dtype;
-    layer.part_bytes =
-        std::int64_t{block_size} * shape.num_kv_heads * shape.head_dim * dtype_bytes(shape.dtype);
+    layer.part_bytes = std::int64_t{block_size} * shape.num_kv_heads *
+                       cache::kv_head_bytes(shape.head_dim, shape.dtype);
     layer.layer_offset = kUsedLayer * 2 * layer.part_bytes;
     layer.page_bytes = (kLayers * 2 * layer.part_bytes + 4095) / 4096 * 4096;
     std::vector<std::int32_t> ids;

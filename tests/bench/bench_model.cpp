@@ -1,7 +1,8 @@
 // A whole model's steps against the machine's own roofs, in one run.
 //
 //   bench_model FOLDER [--threads N] [--isa avx2|avx512] [--dtype float32|float16|bfloat16]
-//               [--quantization int8] [--context 160] [--prefill 512] [--seconds 1.5] [--json FILE]
+//               [--quantization int8] [--kv-cache-dtype int8|fp8|...] [--context 160]
+//               [--prefill 512] [--seconds 1.5] [--json FILE]
 //
 // Prefill of one prompt, and decoding 1, 8 and 32 sequences at a modest context, through the
 // product's own ModelRunner (sampling included). By turns with each step the roofs: float32 FMA,
@@ -115,6 +116,7 @@ void write_json(const Arguments& arguments, const LoadedModel& model, int thread
                               {"backend", std::string(model.backend_name())},
                               {"threads", threads},
                               {"dtype", arguments.load.dtype},
+                              {"kv_cache_dtype", arguments.load.kv_dtype},
                               {"quantization", arguments.load.int8 ? "int8" : "none"},
                               {"context", arguments.context},
                               {"weight_bytes", model.weight_bytes()},
@@ -168,6 +170,8 @@ bool take(Arguments& arguments, const std::string& flag, const std::string& valu
     arguments.load.isa = value;
   } else if (flag == "--dtype") {
     arguments.load.dtype = value;
+  } else if (flag == "--kv-cache-dtype") {
+    arguments.load.kv_dtype = value;
   } else if (flag == "--quantization") {
     arguments.load.int8 = value == "int8";
     return value == "int8" || value == "none";
@@ -202,10 +206,10 @@ bool parse(int argc, char** argv, Arguments& arguments) {
 int main(int argc, char** argv) {
   quire::bench::Arguments arguments;
   if (!quire::bench::parse(argc, argv, arguments)) {
-    std::fprintf(
-        stderr,
-        "usage: bench_model FOLDER [--threads N] [--isa I] [--dtype D] [--quantization "
-        "int8]\n       [--context N] [--prefill N, at most 512] [--seconds S] [--json FILE]\n");
+    std::fprintf(stderr,
+                 "usage: bench_model FOLDER [--threads N] [--isa I] [--dtype D] [--quantization "
+                 "int8]\n       [--kv-cache-dtype T] [--context N] [--prefill N, at most 512] "
+                 "[--seconds S] [--json FILE]\n");
     return 2;
   }
   try {

@@ -19,7 +19,9 @@ std::optional<DType> dtype_of(const std::string& name) {
   if (name == "float32") return DType::kFloat32;
   if (name == "float16") return DType::kFloat16;
   if (name == "bfloat16") return DType::kBFloat16;
-  throw StartupError("--dtype: " + name + " is none");
+  if (name == "int8") return DType::kInt8;
+  if (name == "fp8") return DType::kFp8E4M3;
+  throw StartupError(name + " is no dtype");
 }
 
 // Also compiles against a tree whose models have no int8.
@@ -34,6 +36,7 @@ bool ask_for_int8(Options& options) {
 
 engine::ModelOptions model_options(const LoadOptions& options, const engine::ModelConfig& config) {
   const auto dtype = dtype_of(options.dtype);
+  if (dtype && !engine::is_float(*dtype)) throw StartupError("--dtype: must be a float type");
   engine::ModelOptions result;
   result.convert_dtype = dtype.has_value();
   result.dtype = dtype.value_or(config.weight_dtype);
@@ -50,7 +53,8 @@ LoadedModel::LoadedModel(const LoadOptions& options)
     : config_(engine::read_model_config(options.folder)) {
   const auto start = std::chrono::steady_clock::now();
   backend_ = engine::make_cpu_backend(options.threads, options.isa);
-  const DType kv_dtype = dtype_of(options.dtype).value_or(config_.weight_dtype);
+  const DType kv_dtype =
+      dtype_of(options.kv_dtype).value_or(dtype_of(options.dtype).value_or(config_.weight_dtype));
   const std::int64_t blocks =
       std::int64_t{options.sequences} * ((options.longest + kBlockSize - 1) / kBlockSize);
   storage_ = std::make_unique<engine::KvStorage>(

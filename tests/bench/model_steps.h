@@ -22,6 +22,7 @@ struct LoadOptions {
   std::string isa;              // "": the best
   bool int8 = false;            // --quantization int8
   std::string dtype;            // "": the file's own
+  std::string kv_dtype;         // "": the weights'
   std::int32_t longest = 1024;  // tokens of a sequence
   std::int32_t sequences = 32;
 };

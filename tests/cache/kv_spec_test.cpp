@@ -38,8 +38,25 @@ TEST_CASE("bytes follow the dtype") {
   CHECK(group.bytes_per_token() == 2 * 2 * 4 * 8 * 2);
   group.dtype = DType::kFloat32;
   CHECK(group.bytes_per_token() == 2 * 2 * 4 * 8 * 4);
-  group.dtype = DType::kFp8E4M3;
-  CHECK(group.bytes_per_token() == 2 * 2 * 4 * 8);
+  for (const DType coded : {DType::kInt8, DType::kFp8E4M3}) {  // and two bytes of scale per head
+    group.dtype = coded;
+    CHECK(group.bytes_per_token() == 2 * 2 * 4 * (8 + 2));
+    CHECK(group.part_bytes() == 16 * 4 * (8 + 2));
+    CHECK(group.layer_bytes() == 2 * group.part_bytes());
+  }
+}
+
+TEST_CASE("pages of int8 and fp8 hold at least 1.85 times the sequences of bfloat16") {
+  for (const std::int32_t head_dim : {64, 128}) {
+    for (const DType coded : {DType::kInt8, DType::kFp8E4M3}) {
+      KvGroupSpec group = attention(24, 2, head_dim);  // few bytes per page: rounding counts most
+      group.dtype = DType::kBFloat16;
+      const std::int64_t full = one_group(group).page_bytes();
+      group.dtype = coded;
+      INFO("head size " << head_dim << ", pages of " << full << " bytes");
+      CHECK(static_cast<double>(full) / static_cast<double>(one_group(group).page_bytes()) >= 1.85);
+    }
+  }
 }
 
 TEST_CASE("a page holds a block of the largest group, in whole pages of memory") {

@@ -2,7 +2,8 @@
 // every disturbance; all token ids, logprob bits, texts and finish reasons must be equal.
 //
 //   same_answer --model FOLDER [--device auto|cpu|cuda|reference]
-//               [--weights auto|float32|float16|bfloat16|int8] [--requests 200] [--seed 1]
+//               [--weights auto|float32|float16|bfloat16|int8] [--kv-cache-dtype auto|int8|fp8|...]
+//               [--requests 200] [--seed 1]
 //
 // The plain engine has no prefix cache; of the others most have. Prints a table. Exit status 0: no
 // difference, small pools did preempt, and prefix hits, partial hits and forks happened.
@@ -35,6 +36,7 @@ struct Arguments {
   Device device = Device::kAuto;
   std::optional<DType> dtype;
   engine::Quantization quantization = engine::Quantization::kNone;
+  std::optional<DType> kv_dtype;
   MixShape shape;
 };
 
@@ -58,18 +60,22 @@ Device device_of(std::string_view name) {
   throw std::invalid_argument("--device: auto, cpu, cuda or reference");
 }
 
-// auto, float32, float16, bfloat16, int8
+// nullopt: auto
+std::optional<DType> dtype_of(std::string_view name) {
+  if (name == "auto") return std::nullopt;
+  if (name == "float32") return DType::kFloat32;
+  if (name == "float16") return DType::kFloat16;
+  if (name == "bfloat16") return DType::kBFloat16;
+  if (name == "int8") return DType::kInt8;
+  if (name == "fp8") return DType::kFp8E4M3;
+  throw std::invalid_argument("a dtype is auto, float32, float16, bfloat16, int8 or fp8 (pages)");
+}
+
 void set_weights(Arguments& arguments, std::string_view name) {
-  if (name == "float32") {
-    arguments.dtype = DType::kFloat32;
-  } else if (name == "float16") {
-    arguments.dtype = DType::kFloat16;
-  } else if (name == "bfloat16") {
-    arguments.dtype = DType::kBFloat16;
-  } else if (name == "int8") {
+  if (name == "int8") {
     arguments.quantization = engine::Quantization::kInt8;
-  } else if (name != "auto") {
-    throw std::invalid_argument("--weights: auto, float32, float16, bfloat16 or int8");
+  } else {
+    arguments.dtype = dtype_of(name);
   }
 }
 
@@ -92,6 +98,8 @@ Arguments parse(int argc, char** argv) {
       arguments.device = device_of(value);
     } else if (flag == "--weights") {
       set_weights(arguments, value);
+    } else if (flag == "--kv-cache-dtype") {
+      arguments.kv_dtype = dtype_of(value);
     } else if (flag == "--requests") {
       arguments.shape.count = number_of<int>(value);
     } else if (flag == "--seed") {
@@ -102,8 +110,8 @@ Arguments parse(int argc, char** argv) {
   }
   if (argc % 2 == 0 || arguments.model.empty() || arguments.shape.count < 1)
     throw std::invalid_argument(
-        "usage: same_answer --model FOLDER [--device D] [--weights W] [--requests N] "
-        "[--seed N]");
+        "usage: same_answer --model FOLDER [--device D] [--weights W] [--kv-cache-dtype T] "
+        "[--requests N] [--seed N]");
   return arguments;
 }
 
@@ -113,6 +121,7 @@ EngineOptions plain_options(const Arguments& arguments) {
   options.device = arguments.device;
   options.dtype = arguments.dtype;
   options.quantization = arguments.quantization;
+  options.kv_dtype = arguments.kv_dtype;
   options.num_threads = 1;
   options.enable_prefix_caching = false;
   return options;

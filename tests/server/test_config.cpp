@@ -64,7 +64,7 @@ TEST_CASE("every setting is taken from all three places") {
       {"generation-config", "none"}, {"shutdown-timeout", "5s"},
       {"max-body-size", "1MiB"},     {"log-level", "error"},
       {"log-format", "json"},        {"allowed-origins", "https://a.test"},
-      {"quantization", "int8"}};
+      {"quantization", "int8"},      {"kv-cache-dtype", "fp8"}};
   for (const SettingSpec& spec : serve_settings()) {
     const std::string name(spec.name);
     INFO(name);

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "engine/backend/cpu/kv_pages.h"
+#include "engine/backend/kv_format.h"
 #include "proto/error.h"
 
 namespace quire::engine::cpu {
@@ -207,6 +208,12 @@ struct HeadPages {
     return kv.pool + block * kv.page_bytes + kv.layer_offset +
            subtile_offset(kv, kv_head, position % kv.block_size);
   }
+  // K's scales of the subtile that holds `position`.
+  [[nodiscard]] const std::byte* scales(std::int64_t position) const {
+    const auto block = static_cast<std::int64_t>(blocks[position / kv.block_size]);
+    const std::int64_t slot = position % kv.block_size / kSubtile * kSubtile;
+    return kv.pool + block * kv.page_bytes + kv.layer_offset + kv.scale_offset(kv_head, slot);
+  }
   // Points a tile at the pages of the positions [begin, end), all inside one softmax tile. Subtiles
   // outside may have no page: they are pointed at one that has, computed and masked. The tile after
   // it reaches to `last` at most.
@@ -217,6 +224,9 @@ struct HeadPages {
       tile.k[i] = keys(std::clamp(position, begin, end - 1));
       tile.v[i] = tile.k[i] + kv.part_bytes;
       tile.next_k[i] = keys(std::min(std::max(position + kKeyTile, begin), last));
+      if (!has_scales(kv.dtype)) continue;
+      tile.k_scale[i] = scales(std::clamp(position, begin, end - 1));
+      tile.v_scale[i] = tile.k_scale[i] + kv.part_bytes;
     }
   }
 };
@@ -247,7 +257,7 @@ Attention::Run Attention::mark_seen(const Call& call, const Item& item, std::int
 }
 
 // Widens the keys and the seen values of a tile into the scratch memory and points the tile there:
-// the same numbers, so the float32 kernel gives the same bits.
+// the same numbers (scales stay apart), so the float32 kernel gives the same bits.
 void Attention::widen(DType dtype, AttentionTile& tile, Scratch& state) const {
   const auto convert = kernels_.widen[static_cast<int>(dtype)];
   const std::int64_t size = std::int64_t{kSubtile} * tile.head_dim;

@@ -73,7 +73,9 @@ class CpuBackend final : public Backend {
   [[nodiscard]] std::string_view name() const override { return name_; }
   [[nodiscard]] std::string_view layout_id() const override { return "k-dim16-v-slot"; }
   [[nodiscard]] std::int32_t block_size_multiple() const override { return cpu::kSubtile; }
-  [[nodiscard]] bool supports_kv_dtype(DType dtype) const override { return is_float(dtype); }
+  [[nodiscard]] bool supports_kv_dtype(DType dtype) const override {
+    return is_float(dtype) || has_scales(dtype);
+  }
   [[nodiscard]] bool supports_weight_dtype(DType dtype) const override {
     return is_float(dtype) || dtype == DType::kInt8;
   }
@@ -139,7 +141,7 @@ class CpuBackend final : public Backend {
   }
   void rope_and_write_kv(TensorView q, TensorView k, TensorView v, const RopeTable& rope,
                          const KvLayer& kv, const BatchInput& batch) override {
-    CHECK(is_float(kv.dtype));
+    CHECK(supports_kv_dtype(kv.dtype));
     CHECK_EQ(kv.block_size % cpu::kSubtile, 0);
     CHECK_EQ(k.cols, static_cast<std::int64_t>(kv.num_kv_heads) * kv.head_dim);
     for_rows(q, [&](std::int64_t t) {

@@ -95,6 +95,10 @@ struct AttentionTile {
   const std::byte* k[kSubtiles] = {};       // [head_dim][kSubtile] each
   const std::byte* v[kSubtiles] = {};       // [kSubtile][head_dim] each
   const std::byte* next_k[kSubtiles] = {};  // of the tile that comes next: asked for ahead
+  // Of pages with scales (kv_format.h), else null: kSubtile bfloat16 each, also where k and v are
+  // codes that were widened to float32.
+  const std::byte* k_scale[kSubtiles] = {};
+  const std::byte* v_scale[kSubtiles] = {};
 };
 using AttentionKernel = void (*)(const AttentionTile& tile);
 
@@ -104,10 +108,11 @@ struct Kernels {
   std::string_view name;
   // By dtype: kFloat32, kFloat16, kBFloat16, kInt8.
   LinearKernels linear[4] = {};
-  AttentionKernel attention[3] = {};
+  AttentionKernel attention[5] = {};  // and kFp8E4M3
 
-  // size elements of a file, unaligned, to float32; by dtype.
-  void (*widen[3])(const std::byte* source, std::int64_t size, float* out) = {};
+  // size elements of a file or a page, unaligned, to float32; by dtype. Codes of a page (int8, fp8)
+  // become their numbers, without the scale.
+  void (*widen[5])(const std::byte* source, std::int64_t size, float* out) = {};
   // A row of weights to int8: q [cols rounded up to groups], scales [groups].
   void (*quantise_weights)(const float* x, std::int64_t cols, signed char* q,
                            float* scales) = nullptr;

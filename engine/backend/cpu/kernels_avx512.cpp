@@ -31,6 +31,12 @@ struct Float16 {
 struct BFloat16 {
   std::uint16_t bits;
 };
+struct Int8Code {  // of a page: kv_format.h
+  std::uint8_t bits;
+};
+struct Fp8Code {
+  std::uint8_t bits;
+};
 
 #include "engine/backend/cpu/vector_avx512.inc"
 // After the vectors that they are written in.
@@ -63,9 +69,13 @@ constexpr Kernels make_table() {
   table.attention[0] = attend<float>;
   table.attention[1] = attend<Float16>;
   table.attention[2] = attend<BFloat16>;
+  table.attention[3] = attend<Int8Code>;
+  table.attention[4] = attend<Fp8Code>;
   table.widen[0] = widen_elements<float>;
   table.widen[1] = widen_elements<Float16>;
   table.widen[2] = widen_elements<BFloat16>;
+  table.widen[3] = widen_elements<Int8Code>;
+  table.widen[4] = widen_elements<Fp8Code>;
   table.quantise_weights = quantise_weights;
   table.add = add_rows;
   table.rms_norm = rms_norm;

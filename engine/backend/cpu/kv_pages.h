@@ -3,6 +3,8 @@
 //
 //   K part:  [kv_head][slot / 16][dim][slot % 16]   16 keys side by side: lanes of the scores
 //   V part:  [kv_head][slot][dim]
+//   Under int8 and fp8 each part ends with its scales, [kv_head][slot]; 16 keys' are neighbours
+//   too.
 // Where a key lies relative to its neighbours in a run of 16 does not depend on block_size, a
 // multiple of 16. Free functions; the pages belong to KvStorage.
 
@@ -19,7 +21,7 @@ namespace quire::engine::cpu {
   return (head * kv.block_size + slot / kSubtile * kSubtile) * kv.head_dim * dtype_bytes(kv.dtype);
 }
 
-// Rounds one token's k and v, [num_kv_heads * head_dim] each, into its slot.
+// Writes one token's k and v, [num_kv_heads * head_dim] each, into its slot, in the page's format.
 void write_token(const float* k, const float* v, const KvLayer& kv, std::int64_t slot);
 
 // Rotates the heads of one token in place.

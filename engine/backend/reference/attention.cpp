@@ -15,24 +15,47 @@ struct Keys {
   const BlockId* blocks;
   std::int64_t head;
 
-  [[nodiscard]] const std::byte* key(std::int64_t position) const {
+  // The K part of the page that holds `position`.
+  [[nodiscard]] const std::byte* part(std::int64_t position) const {
     const auto block = static_cast<std::int64_t>(blocks[position / kv.block_size]);
+    return kv.pool + block * kv.page_bytes + kv.layer_offset;
+  }
+  [[nodiscard]] const std::byte* key(std::int64_t position) const {
     const std::int64_t at =
         (head * kv.block_size + position % kv.block_size) * kv.head_dim * dtype_bytes(kv.dtype);
-    return kv.pool + block * kv.page_bytes + kv.layer_offset + at;
+    return part(position) + at;
   }
   [[nodiscard]] const std::byte* value(std::int64_t position) const {
     return key(position) + kv.part_bytes;
   }
+  // What the numbers of key() are multiplied with; 1 where the page has no scales.
+  [[nodiscard]] float key_scale(std::int64_t position) const {
+    return scale_at(part(position), position);
+  }
+  [[nodiscard]] float value_scale(std::int64_t position) const {
+    return scale_at(part(position) + kv.part_bytes, position);
+  }
+
+ private:
+  [[nodiscard]] float scale_at(const std::byte* begin, std::int64_t position) const {
+    if (!has_scales(kv.dtype)) return 1.0f;
+    return load_float(begin + kv.scale_offset(head, position % kv.block_size), DType::kBFloat16);
+  }
 };
+
+// Element d of a head in a page.
+float number_at(const std::byte* head, std::int64_t d, DType dtype) {
+  if (has_scales(dtype)) return kv_number(std::to_integer<std::uint8_t>(head[d]), dtype);
+  return load_float(head + d * dtype_bytes(dtype), dtype);
+}
 
 float score(const float* q, const Keys& keys, std::int64_t position, float scale) {
   const std::byte* key = keys.key(position);
   float sum = 0.0f;
   for (std::int64_t d = 0; d < keys.kv.head_dim; ++d) {
-    sum += q[d] * scale * load_float(key + d * dtype_bytes(keys.kv.dtype), keys.kv.dtype);
+    sum += q[d] * scale * number_at(key, d, keys.kv.dtype);
   }
-  return sum;
+  return sum * keys.key_scale(position);
 }
 
 // The running softmax of one query: the output so far is out / total, relative to exp(maximum).
@@ -58,8 +81,9 @@ void attend_tile(const float* q, const Keys& keys, std::int64_t begin, std::int6
     const float weight = std::exp(scores[static_cast<std::size_t>(p - begin)] - maximum);
     const std::byte* value = keys.value(p);
     state.total += weight;
+    const float scaled = weight * keys.value_scale(p);
     for (std::int64_t d = 0; d < keys.kv.head_dim; ++d) {
-      out[d] += weight * load_float(value + d * dtype_bytes(keys.kv.dtype), keys.kv.dtype);
+      out[d] += scaled * number_at(value, d, keys.kv.dtype);
     }
   }
 }

@@ -20,7 +20,9 @@ class ReferenceBackend final : public Backend {
   [[nodiscard]] std::string_view name() const override { return "reference"; }
   [[nodiscard]] std::string_view layout_id() const override { return "kv-slot-dim"; }
   [[nodiscard]] std::int32_t block_size_multiple() const override { return 1; }
-  [[nodiscard]] bool supports_kv_dtype(DType dtype) const override { return is_float(dtype); }
+  [[nodiscard]] bool supports_kv_dtype(DType dtype) const override {
+    return is_float(dtype) || has_scales(dtype);
+  }
   [[nodiscard]] bool supports_weight_dtype(DType dtype) const override {
     return is_float(dtype) || dtype == DType::kInt8;
   }

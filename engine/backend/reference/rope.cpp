@@ -1,3 +1,5 @@
+#include <cstring>
+
 #include "engine/backend/float_formats.h"
 #include "engine/backend/reference/ops.h"
 
@@ -28,22 +30,36 @@ void rope(TensorView x, std::int32_t head_dim, const RopeTable& table,
   }
 }
 
-// Pages are [kv_head][slot][dim], K and V alike.
+namespace {
+
+// One head of one token into a part of a page, [kv_head][slot][dim] and the scales.
+void write_head(const float* x, const KvLayer& kv, std::int64_t head, std::int64_t slot,
+                std::byte* part) {
+  const std::int64_t element = dtype_bytes(kv.dtype);
+  std::byte* target = part + (head * kv.block_size + slot) * kv.head_dim * element;
+  if (!has_scales(kv.dtype)) {
+    for (std::int32_t d = 0; d < kv.head_dim; ++d)
+      store_float(target + d * element, kv.dtype, x[d]);
+    return;
+  }
+  const KvScale scale = kv_scale(x, kv.head_dim, kv.dtype);
+  for (std::int32_t d = 0; d < kv.head_dim; ++d) {
+    target[d] = std::byte{kv_code(x[d] * scale.inverse, kv.dtype)};
+  }
+  std::memcpy(part + kv.scale_offset(head, slot), &scale.bits, sizeof scale.bits);
+}
+
+}  // namespace
+
 void write_kv(TensorView k, TensorView v, const KvLayer& kv,
               std::span<const std::int64_t> slot_mapping) {
-  const std::int64_t element = dtype_bytes(kv.dtype);
   for (std::int64_t t = 0; t < k.rows; ++t) {
     const std::int64_t slot = slot_mapping[static_cast<std::size_t>(t)];
     std::byte* page = kv.pool + slot / kv.block_size * kv.page_bytes + kv.layer_offset;
-    for (std::int32_t head = 0; head < kv.num_kv_heads; ++head) {
-      const std::int64_t at =
-          (static_cast<std::int64_t>(head) * kv.block_size + slot % kv.block_size) * kv.head_dim;
-      for (std::int32_t d = 0; d < kv.head_dim; ++d) {
-        const std::int64_t column = static_cast<std::int64_t>(head) * kv.head_dim + d;
-        std::byte* target = page + (at + d) * element;
-        store_float(target, kv.dtype, k.row(t)[column]);
-        store_float(target + kv.part_bytes, kv.dtype, v.row(t)[column]);
-      }
+    for (std::int64_t head = 0; head < kv.num_kv_heads; ++head) {
+      const std::int64_t column = head * kv.head_dim;
+      write_head(k.row(t) + column, kv, head, slot % kv.block_size, page);
+      write_head(v.row(t) + column, kv, head, slot % kv.block_size, page + kv.part_bytes);
     }
   }
 }

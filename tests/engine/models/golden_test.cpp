@@ -125,6 +125,24 @@ TEST_CASE("golden: int8 weights stay near the float logits, and chunks give the 
   }
 }
 
+TEST_CASE("golden: int8 and fp8 pages stay near the float logits, and chunks give the same bits") {
+  for (const char* name : {"llama-f32", "gpt2-f32"}) {
+    for (const auto& [dtype, tolerance] :
+         {std::pair(DType::kInt8, 0.05), std::pair(DType::kFp8E4M3, 0.25)}) {
+      for (const auto& choice : test::backends()) {
+        const Golden golden(name);
+        Harness harness(golden.folder, choice, {.kv_dtype = dtype});
+        INFO(name << ", " << choice.name << ", dtype " << static_cast<int>(dtype));
+        const auto expected = golden.floats("logits.f32");
+        const double whole = relative_difference(harness, golden, expected, 1024);
+        CHECK(whole < tolerance);
+        CHECK(whole > 1e-5);
+        CHECK(relative_difference(harness, golden, expected, 5) == whole);
+      }
+    }
+  }
+}
+
 TEST_CASE("golden: 20 prompts x 64 greedy tokens, together and in chunks") {
   for (const auto& choice : test::backends()) {
     for (const char* name : {"llama-tied-f32", "llama-f32", "gpt2-f32"}) {
