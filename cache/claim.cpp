@@ -18,7 +18,7 @@ std::optional<std::int32_t> KvCacheManager::claim(SequenceBlocks& blocks, const 
   const auto num_tokens = static_cast<std::int64_t>(claim.tokens.size());
   const std::int64_t promised = blocks_for(claim.promised_tokens);
 
-  Reuse reuse = find_reuse(claim);
+  Reuse reuse = find_reuse(blocks, claim);
   propose(blocks, reuse);
   if (!affordable(blocks, reuse, num_tokens, promised)) {
     // The source of a copy is one block more than the sequence needs by itself.
@@ -31,6 +31,7 @@ std::optional<std::int32_t> KvCacheManager::claim(SequenceBlocks& blocks, const 
   }
   place_in_tree(blocks, reuse);  // first: new blocks may evict the node's pages
   take_proposed(blocks, reuse, num_tokens);
+  take_from_host(blocks, claim, reuse);
   std::int64_t num_held = 0;
   for (const BlockTable& table : blocks.tables_) {
     num_held += static_cast<std::int64_t>(table.num_held());
@@ -40,11 +41,12 @@ std::optional<std::int32_t> KvCacheManager::claim(SequenceBlocks& blocks, const 
   return static_cast<std::int32_t>(reuse.num_tokens);
 }
 
-KvCacheManager::Reuse KvCacheManager::find_reuse(const Claim& claim) const {
+KvCacheManager::Reuse KvCacheManager::find_reuse(SequenceBlocks& blocks, const Claim& claim) {
   Reuse reuse;
   if (enable_prefix_caching_ && claim.max_reused > 0) {
     reuse.hit = prefix_.match(claim.root, claim.tokens, claim.max_reused);
     reuse.num_tokens = reuse.hit.num_tokens + reuse.hit.num_partial_tokens;
+    if (tiers_.enabled()) extend_by_host(blocks, claim, reuse);
   }
   if (claim.leader == nullptr) return reuse;
   const std::int64_t reach =
@@ -64,8 +66,9 @@ std::int64_t KvCacheManager::leader_reach(const SequenceBlocks& leader, std::int
   return limit;
 }
 
-// Without what would have to be copied.
+// Without what would have to be copied on write.
 KvCacheManager::Reuse KvCacheManager::whole_spans(const Reuse& reuse) const {
+  if (reuse.num_read > 0) return reuse;
   const std::int32_t span = prefix_.span_tokens();
   if (reuse.leader != nullptr) {
     const std::int64_t whole = leader_reach(*reuse.leader, reuse.num_tokens / span * span);
@@ -80,7 +83,8 @@ void KvCacheManager::propose(SequenceBlocks& blocks, const Reuse& reuse) const {
   for (std::size_t g = 0; g < groups_.size(); ++g) {
     BlockTable& table = blocks.tables_[g];
     table.first_ = static_cast<std::size_t>(first_block(g, reuse.num_tokens));
-    table.blocks_.assign(static_cast<std::size_t>(table_size(g, reuse.num_tokens)), kNoBlock);
+    const auto size = static_cast<std::size_t>(table_size(g, reuse.on_device()));
+    table.blocks_.assign(std::max(size, table.first_), kNoBlock);
     if (reuse.leader == nullptr) continue;
     const auto from = reuse.leader->tables_[g].blocks();
     for (std::size_t i = table.first_; i < table.size(); ++i) table.blocks_[i] = from[i];
@@ -97,7 +101,7 @@ void KvCacheManager::propose(SequenceBlocks& blocks, const Reuse& reuse) const {
 // them, so that the sequence's own node will have pages of its own.
 std::size_t KvCacheManager::shared_end(const BlockTable& table, std::size_t group,
                                        const Reuse& reuse) const {
-  const std::int64_t spans = reuse.num_tokens / prefix_.span_tokens();
+  const std::int64_t spans = reuse.on_device() / prefix_.span_tokens();
   return std::max(table.first_, static_cast<std::size_t>(spans * prefix_.pages_per_node(group)));
 }
 
@@ -163,6 +167,13 @@ void KvCacheManager::place_in_tree(SequenceBlocks& blocks, const Reuse& reuse) {
 void KvCacheManager::count(const Claim& claim, const Reuse& reuse) {
   stats_.queried_tokens += claim.max_reused;
   stats_.hit_tokens += reuse.num_tokens;
+  TierStats& tiers = tiers_.counters();
+  if (reuse.declined) ++tiers.declined;
+  if (claim.readmission && reuse.num_read > 0) {
+    ++tiers.swaps_in;
+  } else if (claim.readmission && reuse.num_tokens + prefix_.span_tokens() <= claim.max_reused) {
+    ++tiers.recomputes;
+  }
   if (reuse.num_tokens == 0) return;
   ++(reuse.leader != nullptr ? stats_.forks : stats_.hits);
   if (reuse.hit.partial != kNoNode) ++stats_.partial_hits;

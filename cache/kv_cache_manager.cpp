@@ -21,11 +21,14 @@ std::vector<GroupShape> shapes_of(const KvCacheSpec& spec) {
 
 }  // namespace
 
-KvCacheManager::KvCacheManager(const CacheOptions& options, KvCacheSpec spec)
+KvCacheManager::KvCacheManager(const CacheOptions& options, KvCacheSpec spec, LowerTier* lower)
     : spec_(std::move(spec)),
       enable_prefix_caching_(options.enable_prefix_caching),
       pool_(options.num_blocks),
-      prefix_(options, shapes_of(spec_)) {
+      prefix_(options, shapes_of(spec_)),
+      tiers_(enable_prefix_caching_ ? options.num_host_slots : 0, prefix_.span_tokens(),
+             options.read_policy, lower),
+      tier_context_{options.tier_context} {
   CHECK_GE(options.max_step_tokens, 1);
   for (const GroupShape& shape : shapes_of(spec_)) {
     // Whatever its first block, so many reach over the window and a step.
@@ -35,8 +38,11 @@ KvCacheManager::KvCacheManager(const CacheOptions& options, KvCacheSpec spec)
                        .window = shape.window,
                        .most_held = shape.window == kNoWindow ? kNoWindow : most});
   }
-  // Each copy has a source and a block of its own.
+  // Each copy has a block of its own that it reads (out) or writes.
   copies_.reserve(static_cast<std::size_t>(options.num_blocks));
+  copies_out_.reserve(max_tier_copies() / 2);
+  slots_in_.reserve(max_tier_copies() / 2);
+  slots_out_.reserve(max_tier_copies() / 2);
 }
 
 std::int64_t KvCacheManager::table_size(std::size_t group, std::int64_t num_tokens) const {
@@ -68,6 +74,7 @@ void KvCacheManager::make_room_in(SequenceBlocks& blocks, std::int64_t num_token
   for (std::size_t g = 0; g < groups_.size(); ++g) {
     blocks.tables_[g].blocks_.reserve(static_cast<std::size_t>(table_size(g, num_tokens)));
   }
+  if (tiers_.enabled()) blocks.keys_.reserve(static_cast<std::size_t>(num_tokens) / span_tokens());
 }
 
 std::int64_t KvCacheManager::first_block(std::size_t group, std::int64_t num_computed) const {
@@ -132,6 +139,10 @@ void KvCacheManager::commit(SequenceBlocks& blocks, const CacheRoot& root,
     if (node == kNoNode) return;  // the tree is full
     descend(blocks, node);
     commit_node(blocks, static_cast<std::int64_t>(begin));
+    if (tiers_.enabled()) {
+      extend_keys(blocks, root, tokens, begin / span_tokens() + 1);
+      keep_in_host(blocks, tokens, static_cast<std::int64_t>(begin));
+    }
     blocks.num_committed_ += span;
   }
 }
@@ -210,11 +221,22 @@ std::size_t KvCacheManager::max_copies() const {
   return sum;
 }
 
-void KvCacheManager::finish_copies() {
+// Every block is read by one copy out and written by one copy in, at the most.
+std::size_t KvCacheManager::max_tier_copies() const {
+  return tiers_.enabled() ? 2 * static_cast<std::size_t>(pool_.num_blocks()) : 0;
+}
+
+void KvCacheManager::finish_copies(bool done) {
   for (const BlockCopy& copy : copies_) {
+    if (copy.kind != CopyKind::kCopyOnWrite) continue;
     give_back(static_cast<std::size_t>(copy.group), copy.from);
   }
+  for (const BlockId slot : slots_in_) tiers_.release(slot);
+  for (const BlockId slot : slots_out_) done ? tiers_.kept(slot) : tiers_.lost(slot);
   copies_.clear();
+  copies_out_.clear();
+  slots_in_.clear();
+  slots_out_.clear();
 }
 
 // ---- one block ----------------------------------------------------------------------------------
@@ -273,7 +295,9 @@ CacheUsage KvCacheManager::usage() const {
 void KvCacheManager::check_invariants() const {
   pool_.check_invariants();
   prefix_.check_invariants();
-  CHECK_EQ(pool_.num_references(), table_entries_ + static_cast<std::int64_t>(copies_.size()));
+  tiers_.check_invariants();
+  const auto sources = std::ranges::count(copies_, CopyKind::kCopyOnWrite, &BlockCopy::kind);
+  CHECK_EQ(pool_.num_references(), table_entries_ + sources);
   CHECK_GE(reserved_, 0);
   CHECK_GE(shared_debt_, 0);
   CHECK_GE(num_free(), 0);

@@ -29,11 +29,13 @@
 #include <span>
 #include <vector>
 
+#include "cache/block_copy.h"
 #include "cache/block_pool.h"
 #include "cache/kv_spec.h"
 #include "cache/options.h"
 #include "cache/prefix_cache.h"
 #include "cache/sequence_blocks.h"
+#include "cache/tiers.h"
 
 namespace quire::cache {
 
@@ -57,13 +59,6 @@ struct CacheStats {
   std::int64_t joined_blocks = 0;   // computed twice at the same time, kept once
 };
 
-// A page that must be copied before the step writes.
-struct BlockCopy {
-  std::int32_t group = 0;
-  BlockId from = kNoBlock;
-  BlockId to = kNoBlock;
-};
-
 // What a sequence asks for when it starts.
 struct Claim {
   CacheRoot root = {};
@@ -74,11 +69,13 @@ struct Claim {
   // same; may be null.
   const SequenceBlocks* leader = nullptr;
   std::int64_t leader_tokens = 0;
+  bool readmission = false;  // it ran before and was preempted
 };
 
 class KvCacheManager final {
  public:
-  KvCacheManager(const CacheOptions& options, KvCacheSpec spec);
+  // lower: what lies below host memory; may be null, and outlives this.
+  KvCacheManager(const CacheOptions& options, KvCacheSpec spec, LowerTier* lower = nullptr);
 
   [[nodiscard]] const KvCacheSpec& spec() const { return spec_; }
   [[nodiscard]] std::size_t num_groups() const { return groups_.size(); }
@@ -104,16 +101,32 @@ class KvCacheManager final {
               std::int64_t num_computed);
   // Gives all blocks and the promise back.
   void free(SequenceBlocks& blocks);
+  // The same for a sequence that will go on: whether it is swapped out follows from what the tiers
+  // have of it.
+  void preempt(SequenceBlocks& blocks);
+
+  // The sequence is about to claim: reads what a lower tier may have of it into host memory. What
+  // to wait for, or kNoTicket; after that a claim finds what came.
+  [[nodiscard]] ReadTicket start_reads(SequenceBlocks& blocks, const Claim& claim);
+  [[nodiscard]] bool is_reading(ReadTicket ticket) const { return tiers_.is_pending(ticket); }
+  // Takes what the lower tier reports, and gives it what is to be written. Before each step.
+  void poll_tiers() { tiers_.poll(); }
+  [[nodiscard]] Tiers& tiers() { return tiers_; }
+  [[nodiscard]] const Tiers& tiers() const { return tiers_; }
 
   // Forgets what the block holds, where it is free: as if it had been evicted.
   void evict(BlockId block);
 
-  // The most pages that one claim copies.
+  // The most pages that one claim copies on write, and all that a step copies between tiers.
   [[nodiscard]] std::size_t max_copies() const;
-  // Copies of the claims since finish_copies(), in the order in which they must be done: a later
-  // one's source may be what an earlier one writes.
+  [[nodiscard]] std::size_t max_tier_copies() const;
+  // Since finish_copies(): pages for the host tier, to be copied first; then copies on write and
+  // pages from the host tier, in the order in which they must be done: a later one's source may be
+  // what an earlier one writes.
+  [[nodiscard]] std::span<const BlockCopy> copies_out() const { return copies_out_; }
   [[nodiscard]] std::span<const BlockCopy> copies() const { return copies_; }
-  void finish_copies();
+  // done: the step did them; else it will never be heard of again.
+  void finish_copies(bool done = true);
 
   [[nodiscard]] CacheUsage usage() const;
   [[nodiscard]] const CacheStats& stats() const { return stats_; }
@@ -130,8 +143,12 @@ class KvCacheManager final {
   // A beginning that is there already: in the tree, or in a leader's tables.
   struct Reuse {
     std::int64_t num_tokens = 0;
+    std::int64_t num_read = 0;  // of these, the last: whole spans that come from the host tier
     PrefixHit hit;
     const SequenceBlocks* leader = nullptr;
+    bool declined = false;  // host memory has more, and computing it is cheaper
+
+    [[nodiscard]] std::int64_t on_device() const { return num_tokens - num_read; }
   };
 
   [[nodiscard]] bool has_window(std::size_t group) const {
@@ -149,7 +166,15 @@ class KvCacheManager final {
                                std::int64_t num_tokens) const;
 
   // The parts of claim().
-  [[nodiscard]] Reuse find_reuse(const Claim& claim) const;
+  [[nodiscard]] Reuse find_reuse(SequenceBlocks& blocks, const Claim& claim);
+  void extend_by_host(SequenceBlocks& blocks, const Claim& claim, Reuse& reuse);
+  [[nodiscard]] std::size_t host_end(const SequenceBlocks& blocks, std::span<const TokenId> tokens,
+                                     std::size_t first, std::size_t last) const;
+  void extend_keys(SequenceBlocks& blocks, const CacheRoot& root, std::span<const TokenId> tokens,
+                   std::size_t count) const;
+  void take_from_host(SequenceBlocks& blocks, const Claim& claim, const Reuse& reuse);
+  void take_span_from_host(SequenceBlocks& blocks, std::span<const TokenId> tokens,
+                           std::int64_t begin);
   [[nodiscard]] std::int64_t leader_reach(const SequenceBlocks& leader, std::int64_t limit) const;
   [[nodiscard]] Reuse whole_spans(const Reuse& reuse) const;
   void propose(SequenceBlocks& blocks, const Reuse& reuse) const;
@@ -171,6 +196,17 @@ class KvCacheManager final {
   void set_held(SequenceBlocks& blocks, std::int32_t num_held, std::int32_t num_promised);
   void descend(SequenceBlocks& blocks, NodeId node);
   void commit_node(SequenceBlocks& blocks, std::int64_t begin);
+  void keep_in_host(const SequenceBlocks& blocks, std::span<const TokenId> tokens,
+                    std::int64_t begin);
+  [[nodiscard]] bool holds_span(const SequenceBlocks& blocks, std::int64_t begin) const;
+  [[nodiscard]] std::size_t span_tokens() const {
+    return static_cast<std::size_t>(prefix_.span_tokens());
+  }
+  // Page i of the group in a slot of the host tier.
+  [[nodiscard]] BlockId host_page(BlockId slot, std::size_t group, std::int32_t i) const {
+    return BlockId{static_cast<std::int32_t>(slot) * prefix_.pages_per_node() +
+                   prefix_.place_in_node(group, i)};
+  }
   void commit_page(BlockId& entry, NodeId node, std::size_t group, std::int32_t i);
 
   const KvCacheSpec spec_;
@@ -178,7 +214,10 @@ class KvCacheManager final {
   std::vector<Group> groups_;
   BlockPool pool_;
   PrefixCache prefix_;
-  std::vector<BlockCopy> copies_;
+  Tiers tiers_;
+  const PageKey tier_context_;
+  std::vector<BlockCopy> copies_, copies_out_;
+  std::vector<BlockId> slots_in_, slots_out_;  // of the host tier, held for these copies
   std::int32_t reserved_ = 0;
   std::int32_t shared_debt_ = 0;
   std::int64_t table_entries_ = 0;  // over all tables

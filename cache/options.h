@@ -1,7 +1,10 @@
 #pragma once
 // What the cache is made of. Filled by engine/load from the memory plan.
 
+#include <array>
 #include <cstdint>
+
+#include "cache/tier_cost.h"
 
 namespace quire::cache {
 
@@ -18,6 +21,12 @@ struct CacheOptions {
   std::uint64_t hash_seed = 0;
   // Bits of the hash that are used. Tests lower it to make collisions common.
   std::int32_t hash_bits = 64;
+  // Slots of the host tier, each as large as all pages of a node; 0: nothing is kept off the
+  // device.
+  std::int32_t num_host_slots = 0;
+  // All that pages depend on beside tokens and salt: the beginning of every key (page_key.h).
+  std::array<std::uint64_t, 4> tier_context = {};
+  ReadPolicy read_policy = ReadPolicy::kCheaper;
 };
 
 }  // namespace quire::cache

@@ -89,6 +89,13 @@ class PrefixCache final {
   [[nodiscard]] std::int32_t pages_per_node(std::size_t group) const {
     return span_ / groups_[group].block_size;
   }
+  // Over all groups; and where page i of a group stands among them.
+  [[nodiscard]] std::int32_t pages_per_node() const {
+    return static_cast<std::int32_t>(pages_per_node_);
+  }
+  [[nodiscard]] std::int32_t place_in_node(std::size_t group, std::int32_t i) const {
+    return static_cast<std::int32_t>(first_page_[group]) + i;
+  }
   [[nodiscard]] std::int32_t num_nodes() const { return num_nodes_; }
   [[nodiscard]] std::int32_t num_pages() const { return num_pages_; }
   [[nodiscard]] std::int32_t max_nodes() const { return max_nodes_; }

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "cache/block_table.h"
+#include "cache/page_key.h"
 #include "cache/prefix_cache.h"
 #include "proto/check.h"
 
@@ -41,6 +42,8 @@ class SequenceBlocks final {
   // The deepest node of the tree that holds this sequence's tokens, which it pins.
   NodeId node_ = kNoNode;
   std::int32_t num_committed_ = 0;  // tokens up to there
+  // Of its spans from the first on, as far as they were needed; they outlive the blocks.
+  std::vector<PageKey> keys_;
 };
 
 }  // namespace quire::cache

@@ -15,6 +15,7 @@ quire_build_packages=(
   libssl-dev
   libutf8proc-dev
   prometheus-cpp-dev
+  libhiredis-dev
 )
 
 # To build and run every test as well. clang 16 is for the fuzzers, the formatter and clang-tidy.
@@ -29,6 +30,7 @@ quire_test_packages=(
   git
   ca-certificates
   python3-venv
+  redis-server
 )
 
 # Prints those of its arguments that are not installed, one per line.

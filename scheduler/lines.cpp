@@ -1,4 +1,5 @@
-// The lines in which sequences stand: running, parked, waiting, or behind their leader.
+// The lines in which sequences stand: running, parked, waiting, behind their leader, or until their
+// pages have been read.
 
 #include <utility>
 
@@ -10,7 +11,7 @@ namespace quire::scheduler {
 void Scheduler::enter_line(Sequence& sequence) {
   if (sequence.state == SequenceState::kRunning) {
     (sequence.paused ? parked_ : running_).insert(sequence);
-  } else if (!sequence.paused && sequence.waits_for == nullptr) {
+  } else if (sequence.stands_in_queue()) {
     waiting_.push(sequence);
   }
 }
@@ -18,7 +19,7 @@ void Scheduler::enter_line(Sequence& sequence) {
 void Scheduler::leave_line(Sequence& sequence) {
   if (sequence.state == SequenceState::kRunning) {
     (sequence.paused ? parked_ : running_).erase(sequence);
-  } else if (!sequence.paused && sequence.waits_for == nullptr) {
+  } else if (sequence.stands_in_queue()) {
     waiting_.erase(sequence);
   }
 }
@@ -47,6 +48,48 @@ void Scheduler::release_followers(Sequence& leader) {
     stop_following(follower);
     enter_line(follower);
   }
+}
+
+// The head of the queue steps aside while what a lower tier has of it is read; others go on. False:
+// there is nothing to wait for.
+bool Scheduler::begin_reads(Sequence& sequence, Clock::time_point now) {
+  if (!cache_.tiers().has_lower() || sequence.read_rounds >= kMaxReadRounds ||
+      reading_.size() == static_cast<std::size_t>(options_.max_num_seqs)) {
+    return false;
+  }
+  ++sequence.read_rounds;
+  const cache::ReadTicket ticket = cache_.start_reads(sequence.blocks, claim_of(sequence));
+  if (ticket == cache::kNoTicket) {
+    sequence.read_rounds = kMaxReadRounds;  // asked once, not before each step
+    return false;
+  }
+  leave_line(sequence);
+  sequence.reads = ticket;
+  sequence.reads_until = later(now, options_.read_timeout);
+  reading_.push_back(&sequence);
+  return true;
+}
+
+// Those whose pages have come, or have not come in time, are back in the queue.
+void Scheduler::end_reads(Clock::time_point now) {
+  std::erase_if(reading_, [&](Sequence* sequence) {
+    const bool late = sequence->reads_until <= now;
+    if (cache_.is_reading(sequence->reads) && !late) return false;
+    if (late) {
+      ++num_read_timeouts_;
+      sequence->read_rounds = kMaxReadRounds;
+    }
+    sequence->reads = cache::kNoTicket;
+    enter_line(*sequence);
+    return true;
+  });
+}
+
+// What is still on its way is for whoever asks next.
+void Scheduler::stop_reading(Sequence& sequence) {
+  if (sequence.reads == cache::kNoTicket) return;
+  std::erase(reading_, &sequence);
+  sequence.reads = cache::kNoTicket;
 }
 
 }  // namespace quire::scheduler

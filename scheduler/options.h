@@ -25,6 +25,8 @@ struct SchedulerOptions {
   std::chrono::milliseconds request_deadline = std::chrono::minutes(10);
   // A paused sequence (its client does not read) is aborted after this long without progress.
   std::chrono::milliseconds stall_timeout = std::chrono::seconds(30);
+  // A sequence waits this long for its pages from a lower tier; then it computes them.
+  std::chrono::milliseconds read_timeout = std::chrono::seconds(2);
   // The model's end tokens.
   std::vector<TokenId> eos_token_ids;
   // Longest prefill chunk of one row, in tokens; 0: only the budget. Tests set it to odd values.

@@ -21,13 +21,6 @@ std::size_t max_sequences(const SchedulerOptions& options) {
          static_cast<std::size_t>(options.max_queue_len);
 }
 
-// A limit may be as long as the type allows: then it never comes.
-Clock::time_point later(Clock::time_point time, std::chrono::milliseconds duration) {
-  const auto left =
-      std::chrono::duration_cast<std::chrono::milliseconds>(Clock::time_point::max() - time);
-  return duration < left ? time + duration : Clock::time_point::max();
-}
-
 // Ends the sequence and tells no token.
 TokenEvent ending_event(const Sequence& sequence, FinishReason finish) {
   TokenEvent event;
@@ -63,10 +56,11 @@ Scheduler::Scheduler(SchedulerOptions options, cache::KvCacheManager& cache)
       running_(static_cast<std::size_t>(options_.max_num_seqs)),
       parked_(static_cast<std::size_t>(options_.max_num_seqs)) {
   retired_.reserve(static_cast<std::size_t>(options_.max_num_seqs));
+  reading_.reserve(static_cast<std::size_t>(options_.max_num_seqs));
 }
 
 Scheduler::~Scheduler() {
-  cache_.finish_copies();
+  cache_.finish_copies(/*done=*/false);
   while (!expiry_.empty()) remove(expiry_.front(), FinishReason::kAbort);
 }
 
@@ -96,7 +90,7 @@ void Scheduler::reserve(StepPlan& plan, std::vector<TokenEvent>& events) const {
     plan.more_groups[g - 1].block_ids.reserve(max_rows * table_size(g));
     plan.more_groups[g - 1].row_begin.reserve(max_rows + 1);
   }
-  plan.copies.reserve(max_rows * cache_.max_copies());
+  plan.copies.reserve(max_rows * cache_.max_copies() + cache_.max_tier_copies());
   // schedule() may end all of them; then update() tells each sample, and the end of each row.
   events.reserve(index_.capacity() + max_tokens + max_rows);
 }
@@ -162,6 +156,8 @@ void Scheduler::schedule(Clock::time_point now, StepPlan& plan, std::vector<Toke
   last_step_ = StepId{static_cast<std::uint64_t>(last_step_) + 1};
   plan.step_id = last_step_;
   end_expired(now, events);
+  cache_.poll_tiers();
+  end_reads(now);
 
   // Each catches up towards its last token. Those that hold blocks come first, and a victim always
   // comes after the one that needs its block: what is planned stays planned.
@@ -174,15 +170,14 @@ void Scheduler::schedule(Clock::time_point now, StepPlan& plan, std::vector<Toke
     budget -= num_tokens;
   }
   while (budget > 0) {
-    Sequence* const admitted = admit_next();
+    Sequence* const admitted = admit_next(now);
     if (admitted == nullptr) break;
     const std::int32_t num_tokens = next_chunk(*admitted, budget);
     plan_row(*admitted, num_tokens, plan);
     budget -= num_tokens;
   }
-  for (const cache::BlockCopy& copy : cache_.copies()) {
-    plan.copies.push_back({.group = copy.group, .from = copy.from, .to = copy.to});
-  }
+  plan.copies.assign(cache_.copies_out().begin(), cache_.copies_out().end());
+  plan.copies.insert(plan.copies.end(), cache_.copies().begin(), cache_.copies().end());
   CHECK(!plan.rows.empty() || (running_.empty() && waiting_.empty()));  // no deadlock, ever
   step_in_flight_ = !plan.empty();
 }
@@ -231,10 +226,12 @@ bool Scheduler::is_protected(const Sequence& sequence) const {
 
 // The head of the queue, if it gets a seat and its blocks, for which paused ones give way. Nobody
 // overtakes the head: else it might wait for ever for a large number of blocks.
-Sequence* Scheduler::admit_next() {
+Sequence* Scheduler::admit_next(Clock::time_point now) {
+  const auto max_seats = static_cast<std::size_t>(options_.max_num_seqs);
+  while (!waiting_.empty() && num_seats_taken() < max_seats && begin_reads(waiting_.front(), now)) {
+  }
   if (waiting_.empty()) return nullptr;
   Sequence& head = waiting_.front();
-  const auto max_seats = static_cast<std::size_t>(options_.max_num_seqs);
   while (num_seats_taken() >= max_seats || !claim_blocks(head)) {
     if (parked_.empty()) return nullptr;
     preempt(parked_.back());
@@ -260,7 +257,8 @@ cache::Claim Scheduler::claim_of(const Sequence& sequence) const {
   cache::Claim claim{.root = {.salt = sequence.salt},
                      .tokens = sequence.tokens,
                      .max_reused = sequence.num_reusable_tokens(),
-                     .promised_tokens = is_protected(sequence) ? sequence.max_total_tokens() : 0};
+                     .promised_tokens = is_protected(sequence) ? sequence.max_total_tokens() : 0,
+                     .readmission = sequence.num_cached_tokens >= 0};
   const Sequence* const leader = index_.find(sequence.leader);
   if (leader != nullptr && leader->state == SequenceState::kRunning) {
     claim.leader = &leader->blocks;
@@ -269,13 +267,15 @@ cache::Claim Scheduler::claim_of(const Sequence& sequence) const {
   return claim;
 }
 
-// By recompute: its tokens stay, prompt and output, and are prefilled when it is admitted again.
+// Its tokens stay, prompt and output. When it is admitted again, what the tree and the tiers have
+// of its pages by then is taken up, and the rest is prefilled.
 void Scheduler::preempt(Sequence& victim) {
   ++num_preemptions_;
   if (!victim.paused) ++victim.num_preemptions;
   leave_line(victim);
-  cache_.free(victim.blocks);
+  cache_.preempt(victim.blocks);
   victim.num_computed_tokens = 0;
+  victim.read_rounds = 0;
   victim.state = SequenceState::kWaiting;
   enter_line(victim);
 }
@@ -354,7 +354,7 @@ void Scheduler::keep_computed(Sequence& sequence) {
 }
 
 void Scheduler::fail_all(FinishReason reason, std::vector<TokenEvent>& events) {
-  cache_.finish_copies();  // a step that is in flight will not be heard of again
+  cache_.finish_copies(/*done=*/false);  // a step that is in flight will not be heard of again
   while (!expiry_.empty()) {
     Sequence& sequence = expiry_.front();
     events.push_back(ending_event(sequence, reason));
@@ -366,6 +366,7 @@ void Scheduler::remove(Sequence& sequence, FinishReason finish) {
   ++(finish == FinishReason::kAbort ? num_aborted_ : num_finished_);
   leave_line(sequence);
   stop_following(sequence);
+  stop_reading(sequence);
   release_followers(sequence);
   expiry_.erase(sequence);
   cache_.free(sequence.blocks);
@@ -388,12 +389,18 @@ SchedulerStats Scheduler::stats() const {
           .waiting = static_cast<std::int32_t>(index_.size() - num_seats_taken()),
           .num_preemptions = num_preemptions_,
           .num_aborted = num_aborted_,
-          .num_finished = num_finished_};
+          .num_finished = num_finished_,
+          .reading = static_cast<std::int32_t>(reading_.size()),
+          .num_read_timeouts = num_read_timeouts_};
 }
 
 std::optional<Clock::time_point> Scheduler::next_deadline() const {
   if (expiry_.empty()) return std::nullopt;
-  return expiry_.front().expires_at;
+  Clock::time_point earliest = expiry_.front().expires_at;
+  for (const Sequence* sequence : reading_) {
+    earliest = std::min(earliest, sequence->reads_until);
+  }
+  return earliest;
 }
 
 std::span<const Sequence* const> Scheduler::sequences() const { return expiry_.items(); }

@@ -21,7 +21,10 @@
 //    in flight during update() today).
 // 6. A sequence with a leader (n > 1) starts when the leader has computed their prompt, and shares
 //    its blocks; where the leader is gone, paused or computes no more, it starts by itself.
-// 7. After construction, no method allocates memory: the caller allocates the sequence and gives it
+// 7. A sequence whose pages a lower tier may have waits for them outside the queue, for
+// read_timeout
+//    at the most and kMaxReadRounds times; those after it go on meanwhile.
+// 8. After construction, no method allocates memory: the caller allocates the sequence and gives it
 //    (make_room_in), the plan and the events (reserve) their capacity.
 // Cost of a step: O(running + tokens + blocks of the rows), and O(log n) for each of n sequences
 // that comes or goes.
@@ -48,12 +51,22 @@ namespace quire::scheduler {
 
 using Clock = std::chrono::steady_clock;
 
+// A limit may be as long as the type allows: then it never comes.
+[[nodiscard]] inline Clock::time_point later(Clock::time_point time,
+                                             std::chrono::milliseconds duration) {
+  const auto left =
+      std::chrono::duration_cast<std::chrono::milliseconds>(Clock::time_point::max() - time);
+  return duration < left ? time + duration : Clock::time_point::max();
+}
+
 struct SchedulerStats {
   std::int32_t running = 0;
   std::int32_t waiting = 0;
   std::int64_t num_preemptions = 0;  // since start
   std::int64_t num_aborted = 0;
   std::int64_t num_finished = 0;
+  std::int32_t reading = 0;  // of those that wait: for pages from a lower tier
+  std::int64_t num_read_timeouts = 0;
 };
 
 class Scheduler final {
@@ -115,6 +128,10 @@ class Scheduler final {
   void check_invariants() const;
 
  private:
+  // Reads in a row before a sequence starts with what it has: what came may have been evicted
+  // again.
+  static constexpr std::int32_t kMaxReadRounds = 4;
+
   [[nodiscard]] std::size_t num_seats_taken() const { return running_.size() + parked_.size(); }
   [[nodiscard]] bool is_protected(const Sequence& sequence) const;
   [[nodiscard]] Clock::time_point expiry_of(const Sequence& sequence) const;
@@ -124,7 +141,7 @@ class Scheduler final {
   [[nodiscard]] std::int32_t next_chunk(const Sequence& sequence, std::int32_t budget) const;
   [[nodiscard]] bool obtain_slots(Sequence& sequence, std::int32_t num_tokens);
   [[nodiscard]] Sequence* victim_of(const Sequence& sequence) const;
-  [[nodiscard]] Sequence* admit_next();
+  [[nodiscard]] Sequence* admit_next(Clock::time_point now);
   [[nodiscard]] bool claim_blocks(Sequence& sequence);
   void preempt(Sequence& victim);
   void plan_row(Sequence& sequence, std::int32_t num_tokens, StepPlan& plan);
@@ -142,6 +159,9 @@ class Scheduler final {
   void leave_line(Sequence& sequence);
   void follow_leader(Sequence& sequence);
   void stop_following(Sequence& sequence);
+  [[nodiscard]] bool begin_reads(Sequence& sequence, Clock::time_point now);
+  void end_reads(Clock::time_point now);
+  void stop_reading(Sequence& sequence);
   void release_followers(Sequence& leader);
   void remove(Sequence& sequence, FinishReason finish);
 
@@ -156,11 +176,13 @@ class Scheduler final {
   RequestQueue waiting_;  // kWaiting, not paused
   RunningList running_;   // kRunning, not paused
   RunningList parked_;    // kRunning, paused: keeps its blocks and its seat while nobody needs them
+  std::vector<Sequence*> reading_;  // kWaiting, and pages of theirs are being read
 
   StepId last_step_{};
   bool step_in_flight_ = false;                     // planned, and its output not yet seen
   std::vector<std::unique_ptr<Sequence>> retired_;  // ended, yet the plan in flight points to them
   std::int64_t num_preemptions_ = 0;
+  std::int64_t num_read_timeouts_ = 0;
   std::int64_t num_aborted_ = 0;
   std::int64_t num_finished_ = 0;
 };

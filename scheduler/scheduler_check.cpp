@@ -13,19 +13,18 @@ void Scheduler::check_invariants() const {
   CHECK_EQ(expiry_.size(), index_.size());
   CHECK_LE(num_seats_taken(), static_cast<std::size_t>(options_.max_num_seqs));
 
-  std::size_t seats = 0, queued = 0;
+  std::size_t seats = 0, queued = 0, reading = 0;
   std::int64_t reserved_blocks = 0;
   for (const Sequence* sequence : expiry_.items()) {
     check_sequence(*sequence);
     if (sequence->state == SequenceState::kRunning) ++seats;
-    if (sequence->state == SequenceState::kWaiting && !sequence->paused &&
-        sequence->waits_for == nullptr) {
-      ++queued;
-    }
+    if (sequence->stands_in_queue()) ++queued;
+    if (sequence->reads != cache::kNoTicket) ++reading;
     reserved_blocks += sequence->blocks.num_reserved();
   }
   CHECK_EQ(seats, num_seats_taken());
   CHECK_EQ(queued, waiting_.size());
+  CHECK_EQ(reading, reading_.size());
   const cache::CacheUsage usage = cache_.usage();
   CHECK_EQ(reserved_blocks, usage.reserved_blocks);
 }

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "cache/sequence_blocks.h"
+#include "cache/tiers.h"
 #include "proto/types.h"
 
 namespace quire::scheduler {
@@ -44,16 +45,24 @@ struct Sequence {
   std::int32_t num_cached_tokens = -1;
 
   // The scheduler's own; meaningless to others.
-  std::chrono::steady_clock::time_point expires_at{};  // deadline, or end of patience while paused
-  std::int32_t queue_slot = -1;                        // where it stands in the request queue
-  std::int32_t expiry_slot = -1;                       // and in the expiry queue
-  StepId planned_in{};                                 // the last step that has a row of it
+  std::chrono::steady_clock::time_point expires_at{};   // deadline, or end of patience while paused
+  std::int32_t queue_slot = -1;                         // where it stands in the request queue
+  std::int32_t expiry_slot = -1;                        // and in the expiry queue
+  StepId planned_in{};                                  // the last step that has a row of it
+  cache::ReadTicket reads = cache::kNoTicket;           // its pages are on their way from below
+  std::chrono::steady_clock::time_point reads_until{};  // then it goes on without them
+  std::int32_t read_rounds = 0;                         // since it last came to wait
   Sequence* waits_for = nullptr;       // the leader whose prompt is still being computed
   Sequence* first_follower = nullptr;  // those that wait for this one
   Sequence* next_follower = nullptr;   // that wait for the same one
 
   [[nodiscard]] std::int32_t num_tokens() const { return static_cast<std::int32_t>(tokens.size()); }
   [[nodiscard]] std::int32_t num_output_tokens() const { return num_tokens() - num_prompt_tokens; }
+  // It waits for its turn: it may be claimed for.
+  [[nodiscard]] bool stands_in_queue() const {
+    return state == SequenceState::kWaiting && !paused && waits_for == nullptr &&
+           reads == cache::kNoTicket;
+  }
   // Another token is still to be chosen (never, where it only scores its prompt).
   [[nodiscard]] bool wants_output() const { return num_output_tokens() < params.max_tokens; }
   // Every prompt token that is to be scored has been.

@@ -24,6 +24,7 @@
 #include <span>
 #include <vector>
 
+#include "cache/block_copy.h"
 #include "proto/types.h"
 
 namespace quire::scheduler {
@@ -59,13 +60,8 @@ struct GroupBlocks {
   std::vector<std::int32_t> row_begin;
 };
 
-enum class CopyKind : std::uint8_t { kCopyOnWrite, kIn, kOut };
-struct PageCopy {
-  CopyKind kind = CopyKind::kCopyOnWrite;
-  std::int32_t group = 0;
-  BlockId from = kNoBlock;
-  BlockId to = kNoBlock;
-};
+using cache::CopyKind;
+using PageCopy = cache::BlockCopy;
 
 struct StepPlan {
   StepId step_id{};

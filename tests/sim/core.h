@@ -9,6 +9,7 @@
 #include "cache/kv_cache_manager.h"
 #include "scheduler/scheduler.h"
 #include "tests/sim/fake_model.h"
+#include "tests/sim/fake_tier.h"
 #include "tests/sim/scenario.h"
 
 namespace quire::sim {
@@ -29,13 +30,16 @@ namespace quire::sim {
 
 struct Core {
   explicit Core(const Scenario& scenario)
-      : cache({.num_blocks = scenario.num_blocks,
+      : host(scenario),
+        tier(scenario, host),
+        cache({.num_blocks = scenario.num_blocks,
                .enable_prefix_caching = scenario.prefix_caching,
                .max_step_tokens = scenario.scheduler.max_num_batched_tokens,
-               .hash_bits = scenario.hash_bits},
-              spec_of(scenario)),
+               .hash_bits = scenario.hash_bits,
+               .num_host_slots = scenario.num_host_slots},
+              spec_of(scenario), scenario.has_lower_tier ? &tier : nullptr),
         scheduler(scenario.scheduler, cache),
-        model(scenario) {
+        model(scenario, host) {
     scheduler.reserve(plan, events);
   }
 
@@ -44,6 +48,8 @@ struct Core {
     scheduler.check_invariants();
   }
 
+  HostMemory host;
+  FakeTier tier;
   cache::KvCacheManager cache;
   scheduler::Scheduler scheduler;
   FakeModel model;

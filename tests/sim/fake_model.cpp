@@ -11,8 +11,9 @@ using scheduler::StepPlan;
 using scheduler::StepRow;
 using scheduler::StepSample;
 
-FakeModel::FakeModel(const Scenario& scenario)
-    : groups_(scenario.groups),
+FakeModel::FakeModel(const Scenario& scenario, HostMemory& host)
+    : host_(host),
+      groups_(scenario.groups),
       fault_period_(scenario.model_fault_period),
       put_off_(scenario.put_off) {
   for (const Group& group : groups_) page_size_ = std::max(page_size_, group.block_size);
@@ -30,10 +31,12 @@ void FakeModel::execute(const StepPlan& plan, StepOutput& output) {
 }
 
 void FakeModel::copy_page(const scheduler::PageCopy& copy, StepOutput& output) {
-  const auto page = [this](BlockId block) {
-    return memory_.begin() + static_cast<std::int32_t>(block) * page_size_;
+  const auto page = [this, &copy](scheduler::CopyKind in_host, BlockId block) {
+    std::vector<Entry>& memory = copy.kind == in_host ? host_.entries : memory_;
+    return memory.begin() + static_cast<std::int32_t>(block) * page_size_;
   };
-  std::copy(page(copy.from), page(copy.from) + page_size_, page(copy.to));
+  const auto from = page(scheduler::CopyKind::kIn, copy.from);
+  std::copy(from, from + page_size_, page(scheduler::CopyKind::kOut, copy.to));
   ++output.copies_completed;
 }
 

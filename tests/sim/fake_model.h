@@ -7,13 +7,14 @@
 #include <vector>
 
 #include "scheduler/step.h"
+#include "tests/sim/fake_tier.h"
 #include "tests/sim/model_arithmetic.h"
 
 namespace quire::sim {
 
 class FakeModel final {
  public:
-  explicit FakeModel(const Scenario& scenario);
+  FakeModel(const Scenario& scenario, HostMemory& host);
 
   void execute(const scheduler::StepPlan& plan, scheduler::StepOutput& output);
   // From now on every choice is made when it is asked for.
@@ -39,6 +40,7 @@ class FakeModel final {
   void answer_sample(const scheduler::StepPlan& plan, const scheduler::StepSample& sample,
                      scheduler::StepOutput& output);
 
+  HostMemory& host_;
   std::vector<Group> groups_;
   std::int32_t page_size_ = 0;  // entries of the largest group's block
   std::int32_t fault_period_;

@@ -15,10 +15,15 @@ using scheduler::StepRow;
 bool runs(const Sequence& sequence) {
   return sequence.state == SequenceState::kRunning && !sequence.paused;
 }
-// In the queue: not paused, and no leader computes its prompt for it.
+// In the queue: not paused, no leader computes its prompt for it, and nothing is read for it.
 bool waits(const Sequence& sequence) {
   return sequence.state == SequenceState::kWaiting && !sequence.paused &&
-         sequence.waits_for == nullptr;
+         sequence.waits_for == nullptr && sequence.reads == cache::kNoTicket;
+}
+// Its pages are being read, or its leader's.
+bool waits_for_reads(const Sequence& sequence) {
+  const Sequence& first = sequence.waits_for == nullptr ? sequence : *sequence.waits_for;
+  return first.reads != cache::kNoTicket;
 }
 
 const Sequence* find(const Core& core, SequenceId id) {
@@ -49,7 +54,7 @@ void PlanCheck::before(const Core& core) {
   first_ = first == nullptr ? std::nullopt : std::optional(first->id);
 }
 
-void PlanCheck::after(const Core& core, scheduler::Clock::time_point now) {
+void PlanCheck::after(Core& core, scheduler::Clock::time_point now) {
   check_limits(core);
   check_rows(core);
   check_references(core);
@@ -73,9 +78,9 @@ void PlanCheck::check_limits(const Core& core) const {
   require(core.scheduler.stats().running <= options.max_num_seqs, "max_num_seqs exceeded");
   require(core.plan.rows.size() <= static_cast<std::size_t>(options.max_num_seqs), "too many rows");
   const auto sequences = core.scheduler.sequences();
-  const bool someone_could =
-      std::any_of(sequences.begin(), sequences.end(),
-                  [](const Sequence* sequence) { return !sequence->paused; });
+  const bool someone_could = std::any_of(
+      sequences.begin(), sequences.end(),
+      [](const Sequence* sequence) { return !sequence->paused && !waits_for_reads(*sequence); });
   require(!core.plan.empty() || !someone_could, "deadlock: nothing was planned");
 }
 
@@ -149,6 +154,7 @@ void PlanCheck::check_references(const Core& core) {
   }
   in_tables_ = references_;
   for (const cache::BlockCopy& copy : core.cache.copies()) {
+    if (copy.kind != cache::CopyKind::kCopyOnWrite) continue;
     refer(static_cast<std::size_t>(copy.group), copy.from);
   }
   std::int32_t free = 0;
@@ -162,16 +168,31 @@ void PlanCheck::check_references(const Core& core) {
   require(usage.free_blocks == free - usage.reserved_blocks - debt, "free blocks are miscounted");
 }
 
+void PlanCheck::check_copy(Core& core, const scheduler::PageCopy& copy) {
+  const auto from = static_cast<std::size_t>(copy.from), to = static_cast<std::size_t>(copy.to);
+  switch (copy.kind) {
+    case scheduler::CopyKind::kOut:
+      core.host.written_for.at(to) = written_for_[from];
+      return;
+    case scheduler::CopyKind::kIn:
+      // Others may share it already: they read it after this.
+      require(in_tables_[to] >= 1, "pages are read for nobody");
+      require(!core.cache.is_cached(copy.to), "a cached block is written");
+      written_for_[to] = core.host.written_for.at(from);
+      return;
+    case scheduler::CopyKind::kCopyOnWrite:
+      // It may be a later copy's source, which then copies what this one brought.
+      require(in_tables_[to] == 1, "a copy into a shared block");
+      written_for_[to] = written_for_[from];
+      return;
+  }
+}
+
 // What a row writes is its own alone once the copies are done (I4), and what it reads was written
 // for its tenant (I14).
-void PlanCheck::check_writes(const Core& core) {
+void PlanCheck::check_writes(Core& core) {
   written_for_.resize(static_cast<std::size_t>(scenario_.num_blocks));
-  for (const scheduler::PageCopy& copy : core.plan.copies) {
-    // It may be a later copy's source, which then copies what this one brought.
-    require(in_tables_[static_cast<std::size_t>(copy.to)] == 1, "a copy into a shared block");
-    written_for_[static_cast<std::size_t>(copy.to)] =
-        written_for_[static_cast<std::size_t>(copy.from)];
-  }
+  for (const scheduler::PageCopy& copy : core.plan.copies) check_copy(core, copy);
   for (std::size_t r = 0; r < core.plan.rows.size(); ++r) {
     const StepRow& row = core.plan.rows[r];
     const CacheSalt salt = find(core, row.sequence)->salt;
@@ -198,7 +219,8 @@ void PlanCheck::check_writes(const Core& core) {
 void PlanCheck::check_preempted(const Core& core) {
   for (const SequenceId id : ran_before_) {
     const Sequence* const sequence = find(core, id);
-    if (sequence == nullptr || row_of(core, id) != nullptr || !waits(*sequence)) continue;
+    if (sequence == nullptr || row_of(core, id) != nullptr) continue;
+    if (sequence->state != SequenceState::kWaiting || sequence->paused) continue;
     require(++preemptions_[id] <= scenario_.scheduler.max_preemptions, "preempted too often", id);
     require(sequence->arrival == static_cast<std::uint64_t>(id), "lost its place", id);
   }

@@ -17,7 +17,7 @@ class PlanCheck final {
   explicit PlanCheck(const Scenario& scenario) : scenario_(scenario) {}
 
   void before(const Core& core);
-  void after(const Core& core, scheduler::Clock::time_point now);
+  void after(Core& core, scheduler::Clock::time_point now);
   // Starts of sequences that had been preempted so often that their worst case was reserved.
   [[nodiscard]] std::int64_t num_guaranteed() const { return num_guaranteed_; }
 
@@ -29,7 +29,8 @@ class PlanCheck final {
   [[nodiscard]] std::span<const BlockId> blocks_of(const Core& core, std::size_t row,
                                                    std::size_t group) const;
   void check_references(const Core& core);
-  void check_writes(const Core& core);
+  void check_writes(Core& core);
+  void check_copy(Core& core, const scheduler::PageCopy& copy);
   void check_preempted(const Core& core);
   void check_first(const Core& core) const;
   void check_queue(const Core& core);

@@ -33,6 +33,7 @@ scheduler::SchedulerOptions draw_options(std::int32_t pool_tokens, Random& rando
           .max_preemptions = random.one_of({0, 1, 2, 3, 3, 3}),
           .request_deadline = std::chrono::milliseconds(random.one_of({1'000, 20'000, 600'000})),
           .stall_timeout = std::chrono::milliseconds(random.one_of({100, 1'000, 30'000})),
+          .read_timeout = std::chrono::milliseconds(random.one_of({50, 500, 2'000, 60'000})),
           .eos_token_ids = {kEndToken, kOtherEndToken},
           .max_chunk = random.one_of({0, 0, 1, random.between(1, 7)})};
 }
@@ -48,9 +49,22 @@ Odds draw_odds(Random& random) {
           .clock_jump = random.one_of({0, 0, 2, 20}),
           .preempt = random.one_of({0, 0, 10, 100}),
           .evict = random.one_of({0, 0, 10, 100}),
+          .tier_costs = random.one_of({0, 10, 100}),
           .several = random.one_of({0, 100, 400}),
           .at_the_limit = random.one_of({0, 100, 400}),
           .short_prompt = random.one_of({0, 500, 950})};
+}
+
+TierOdds draw_tier_odds(Random& random) {
+  return {.seed = random.next(),
+          .delay = random.one_of({0, 2, 10, 40}),
+          .slow = random.one_of({0, 0, 5, 50}),
+          .refuse = random.one_of({0, 0, 20, 300}),
+          .fail = random.one_of({0, 0, 50, 500}),
+          .damage = random.one_of({0, 0, 50, 500}),
+          .lose = random.one_of({0, 0, 50, 500}),
+          .full = random.one_of({0, 0, 20, 300}),
+          .ask_always = random.chance(300)};
 }
 
 // prompt + max_tokens: mostly small, sometimes at a limit or just off it.
@@ -93,6 +107,10 @@ Scenario draw_scenario(Random& random) {
   scenario.model_fault_period = random.one_of({0, 0, 0, 50, 500});
   scenario.put_off = random.one_of({0, 0, 20, 200});
   scenario.odds = draw_odds(random);
+  scenario.num_host_slots = random.one_of(
+      {0, 0, 0, 1, random.between(1, 8), random.between(1, 8), random.between(4, 64)});
+  scenario.has_lower_tier = random.chance(750);
+  scenario.tier = draw_tier_odds(random);
   scenario.ending = random.chance(60)   ? Ending::kFailAll
                     : random.chance(60) ? Ending::kDestroy
                                         : Ending::kDrain;

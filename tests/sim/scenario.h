@@ -27,9 +27,23 @@ struct Odds {
   std::int32_t clock_jump = 0;
   std::int32_t preempt = 0;       // by force
   std::int32_t evict = 0;         // by force: some free pages at once
+  std::int32_t tier_costs = 0;    // what reading and computing cost is measured anew
   std::int32_t several = 0;       // per request: n > 1
   std::int32_t at_the_limit = 0;  // per request: its size is the limit, one less or one more
   std::int32_t short_prompt = 0;  // per request: nearly all is output, so that it grows and crowds
+};
+
+// What goes wrong below host memory; per mille and job, `delay` in steps.
+struct TierOdds {
+  std::uint64_t seed = 0;
+  std::int32_t delay = 0;
+  std::int32_t slow = 0;    // takes 300 steps more
+  std::int32_t refuse = 0;  // the queue is full
+  std::int32_t fail = 0;    // a read
+  std::int32_t damage = 0;  // a record
+  std::int32_t lose = 0;    // a record, evicted between question and read
+  std::int32_t full = 0;    // a write finds no room
+  bool ask_always = false;  // nobody knows what is there before it was asked for
 };
 
 // How a run ends once the faults stop.
@@ -58,6 +72,9 @@ struct Scenario {
   // Per mille of choices that the model puts off to a later step (as a masked row will).
   std::int32_t put_off = 0;
   Odds odds;
+  std::int32_t num_host_slots = 0;
+  bool has_lower_tier = false;
+  TierOdds tier;
   Ending ending = Ending::kDrain;
 };
 

@@ -47,6 +47,7 @@ class Simulation final {
   void count_abort(SequenceId id);
   void preempt_any();
   void evict_some();
+  void measure_costs();
   void finish_any();
   void pause_any(bool paused);
 
@@ -128,6 +129,7 @@ void Simulation::disturb() {
   if (random_.chance(odds.resume)) pause_any(false);
   if (random_.chance(odds.preempt)) preempt_any();
   if (random_.chance(odds.evict)) evict_some();
+  if (random_.chance(odds.tier_costs)) measure_costs();
   core_.check_invariants();
 }
 
@@ -152,6 +154,7 @@ void Simulation::count_abort(SequenceId id) {
   for (const scheduler::Sequence* sequence : core_.scheduler.sequences()) {
     if (sequence->id != id) continue;
     const bool runs = sequence->state == scheduler::SequenceState::kRunning;
+    if (sequence->reads != cache::kNoTicket) count(Count::kAbortedReading);
     count(sequence->paused                 ? Count::kAbortedPaused
           : sequence->waits_for != nullptr ? Count::kAbortedFollowing
           : runs                           ? Count::kAbortedRunning
@@ -172,6 +175,11 @@ void Simulation::evict_some() {
   count(Count::kForcedEvictions, core_.cache.stats().evictions - before);
 }
 
+void Simulation::measure_costs() {
+  const auto cost = [this] { return 0.001 * random_.below(5); };
+  core_.cache.tiers().set_costs({.compute = cost(), .read_host = cost(), .read_lower = cost()});
+}
+
 void Simulation::finish_any() {
   const std::optional<SequenceId> id = ledger_.any(random_);
   if (!id) return;
@@ -190,6 +198,7 @@ void Simulation::pause_any(bool paused) {
 
 void Simulation::step(std::int32_t disturb_in_flight) {
   count(Count::kSteps);
+  core_.tier.tick();
   core_.events.clear();
   plan_check_.before(core_);
   core_.scheduler.schedule(now_, core_.plan, core_.events);
@@ -227,7 +236,10 @@ void Simulation::tell() {
 void Simulation::check() {
   core_.check_invariants();
   ledger_.check_counters(core_.scheduler.stats());
-  require(core_.scheduler.next_deadline() == ledger_.next_deadline(), "next_deadline is wrong");
+  const auto deadline = core_.scheduler.next_deadline();
+  const bool reading = core_.scheduler.stats().reading > 0;
+  require(reading ? deadline <= ledger_.next_deadline() : deadline == ledger_.next_deadline(),
+          "next_deadline is wrong");
   const bool idle = ledger_.num_in_flight() == 0;
   require(core_.scheduler.idle() == idle, "idle is wrong");
   const cache::CacheUsage usage = core_.cache.usage();
@@ -259,6 +271,26 @@ void Simulation::count_whole_run() {
   count(Count::kCopies, cache.copies);
   count(Count::kEvictions, cache.evictions);
   count(Count::kJoined, cache.joined_blocks);
+  const cache::TierStats tiers = core_.cache.tiers().stats();
+  count(Count::kHostWrites, tiers.host_writes);
+  count(Count::kHostReads, tiers.host_reads);
+  count(Count::kHostEvictions, tiers.host_evictions);
+  count(Count::kLowerWrites, tiers.lower_writes);
+  count(Count::kLowerReads, tiers.lower_reads);
+  count(Count::kLowerMisses, tiers.lower_misses);
+  count(Count::kSwapsOut, tiers.swaps_out);
+  count(Count::kSwapsIn, tiers.swaps_in);
+  count(Count::kRecomputes, tiers.recomputes);
+  count(Count::kDeclined, tiers.declined);
+  count(Count::kReadTimeouts, core_.scheduler.stats().num_read_timeouts);
+  const TierFaults& faults = core_.tier.faults();
+  count(Count::kTierRefused, faults.refused);
+  count(Count::kTierFailed, faults.failed);
+  count(Count::kTierDamaged, faults.damaged);
+  count(Count::kTierFull, faults.full);
+  count(Count::kTierLost, faults.lost);
+  count(Count::kTierSlow, faults.slow);
+  if (core_.cache.tiers().enabled()) count(Count::kRunsWithTiers);
   if (scenario_.num_blocks <= 8) count(Count::kSmallPool);
   if (scenario_.groups.back().window > 0) count(Count::kRunsWithWindows);
   if (scenario_.num_tenants > 1) count(Count::kRunsWithTenants);
@@ -281,11 +313,13 @@ void Simulation::end() {
 // The faults have stopped and time stands still: all come to their own end, and soon.
 void Simulation::drain() {
   core_.model.stop_putting_off();
+  core_.tier.settle();
   for (const SequenceId id : ledger_.in_flight()) {
     core_.scheduler.set_paused(id, false, now_);
     ledger_.set_paused(id, false, now_);
   }
-  for (std::int64_t left = ledger_.work_left() + 1; !core_.scheduler.idle(); --left) {
+  // A step may do no more than end a read, and each start reads a few times.
+  for (std::int64_t left = 6 * ledger_.work_left() + 8; !core_.scheduler.idle(); --left) {
     require(left > 0, "no end within the bound: livelock");
     step(0);
   }
@@ -337,6 +371,25 @@ const char* name_of(Count count) {
                                            "pages copied",
                                            "pages evicted",
                                            "pages computed twice and joined",
+                                           "spans copied to host memory",
+                                           "spans copied from host memory",
+                                           "spans evicted from host memory",
+                                           "spans written below",
+                                           "spans read from below",
+                                           "spans not found below",
+                                           "preemptions with pages in a tier",
+                                           "readmissions that read pages back",
+                                           "readmissions that compute again",
+                                           "reads that would have cost more",
+                                           "reads that were too late",
+                                           "aborts while pages are read",
+                                           "tier jobs refused",
+                                           "tier reads failed",
+                                           "tier records damaged",
+                                           "tier writes without room",
+                                           "tier records lost",
+                                           "tier jobs that are slow",
+                                           "runs with tiers",
                                            "runs with windows",
                                            "runs with several tenants"};
   static_assert(std::size(kNames) == static_cast<std::size_t>(Count::kNumCounts));
