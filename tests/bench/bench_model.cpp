@@ -3,12 +3,14 @@
 //   bench_model FOLDER [--threads N] [--isa avx2|avx512] [--dtype float32|float16|bfloat16]
 //               [--quantization int8] [--kv-cache-dtype int8|fp8|...] [--context 160]
 //               [--prefill 512] [--seconds 1.5] [--json FILE]
+//               [--only prefill|decode] [--ops yes]
 //
 // Prefill of one prompt, and decoding 1, 8 and 32 sequences at a modest context, through the
 // product's own ModelRunner (sampling included). By turns with each step the roofs: float32 FMA,
 // int8 VNNI, and a memory read of the model's own size. FLOPs are 2 x body parameters x tokens +
 // attention + output head for sampled rows; bytes are the packed weights, which a decoding step
-// reads once. Medians; a share is the step's rate over the roof's.
+// reads once. Medians; a share is the step's rate over the roof's. --ops yes adds what each op
+// takes, the mean over runs of the step.
 
 #include <algorithm>
 #include <chrono>
@@ -32,6 +34,7 @@ struct Arguments {
   std::int32_t context = 160;
   std::int32_t prefill = 512;
   double seconds = 1.5;  // for each step
+  std::string only;      // steps whose name begins so
   std::string json_file;
 };
 
@@ -110,6 +113,20 @@ void print_row(const Row& row) {
   std::fflush(stdout);
 }
 
+// Where the time of one run of the step goes.
+void print_ops(LoadedModel& model, const Step& step) {
+  constexpr int kRuns = 10;
+  model.timed()->clear();
+  const auto start = std::chrono::steady_clock::now();
+  for (int i = 0; i < kRuns; ++i) model.run(step);
+  double rest = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  for (const auto& [op, seconds] : model.timed()->seconds()) {
+    std::printf("    %-20s %9.3f ms\n", op.c_str(), seconds / kRuns * 1e3);
+    rest -= seconds;
+  }
+  std::printf("    %-20s %9.3f ms\n", "between ops", rest / kRuns * 1e3);
+}
+
 void write_json(const Arguments& arguments, const LoadedModel& model, int threads,
                 const std::vector<Row>& rows) {
   nlohmann::ordered_json body{{"folder", arguments.load.folder.string()},
@@ -151,8 +168,10 @@ void run(const Arguments& arguments) {
   print_head();
   std::vector<Row> rows;
   const auto add = [&](std::string name, const Step& step) {
+    if (!name.starts_with(arguments.only)) return;
     rows.push_back(measure(model, gauge, std::move(name), step, arguments.seconds));
     print_row(rows.back());
+    if (model.timed() != nullptr) print_ops(model, step);
   };
   add("prefill " + std::to_string(arguments.prefill),
       *model.step(1, arguments.prefill, arguments.prefill));
@@ -181,6 +200,10 @@ bool take(Arguments& arguments, const std::string& flag, const std::string& valu
     arguments.prefill = number();
   } else if (flag == "--seconds") {
     arguments.seconds = std::atof(value.c_str());
+  } else if (flag == "--only") {
+    arguments.only = value;
+  } else if (flag == "--ops") {
+    arguments.load.ops = value == "yes";
   } else if (flag == "--json") {
     arguments.json_file = value;
   } else {
@@ -209,7 +232,7 @@ int main(int argc, char** argv) {
     std::fprintf(stderr,
                  "usage: bench_model FOLDER [--threads N] [--isa I] [--dtype D] [--quantization "
                  "int8]\n       [--kv-cache-dtype T] [--context N] [--prefill N, at most 512] "
-                 "[--seconds S] [--json FILE]\n");
+                 "[--seconds S] [--json FILE]\n       [--only NAME] [--ops yes]\n");
     return 2;
   }
   try {

@@ -1,11 +1,12 @@
 // Benchmark of the CPU backend's ops against the machine's own roofs.
 //
-//   bench_ops [--threads N] [--isa avx2|avx512] [--dtype float32|float16|bfloat16]
+//   bench_ops [--threads N] [--isa avx2|avx512] [--dtype float32|float16|bfloat16|int8]
+//             [--only attention|linear]
 //
 // Shapes are those of a Llama of 100 million parameters (12 layers, 768 wide, 12 heads, 4 KV heads,
 // 2,048 feed-forward, 32,000 words), with weights of its whole size, so that no layer is found in
 // the cache because it was the last. A share is the op's rate over the roof's, both medians of one
-// run.
+// run; products on int8 weights are measured against the int8 roof.
 
 #include <cmath>
 #include <cstdio>
@@ -32,7 +33,22 @@ constexpr std::int64_t kReadBytes = 200 << 20;  // the model's size in bfloat16
 struct Options {
   int threads = 0;
   std::string isa;
-  DType dtype = DType::kBFloat16;
+  DType dtype = DType::kBFloat16;  // of the weights; attention on int8 weights has bfloat16 pages
+  std::string only;                // ops whose kind begins so
+
+  [[nodiscard]] bool int8() const { return dtype == DType::kInt8; }
+  [[nodiscard]] DType float_dtype() const { return int8() ? DType::kBFloat16 : dtype; }
+  [[nodiscard]] double weight_bytes() const {
+    return int8() ? 1.0 + 2.0 / kInt8Group : static_cast<double>(dtype_bytes(dtype));
+  }
+};
+
+// One op, measured.
+struct Measured {
+  const char* name;
+  std::int64_t rows;
+  double seconds, flops, bytes;
+  bool int8 = false;
 };
 
 struct Bench {
@@ -40,7 +56,7 @@ struct Bench {
   cpu::ThreadPool pool;  // for the roofs
   std::unique_ptr<Backend> backend;
   ReadRoof read_roof{kReadBytes};
-  bool wide;
+  bool wide;  // AVX-512
   std::mt19937 random{1};
 
   explicit Bench(const Options& given)
@@ -53,18 +69,16 @@ struct Bench {
 };
 
 std::unique_ptr<Weight> random_weight(Bench& bench, std::int64_t rows, std::int64_t cols) {
-  const std::int64_t element = dtype_bytes(bench.options.dtype);
+  const DType dtype = bench.options.float_dtype();
+  const std::int64_t element = dtype_bytes(dtype);
   std::vector<std::byte> bytes(static_cast<std::size_t>(rows * cols * element));
   std::uniform_real_distribution<float> uniform(-0.05f, 0.05f);
   for (std::int64_t i = 0; i < rows * cols; ++i) {
-    store_float(bytes.data() + i * element, bench.options.dtype, uniform(bench.random));
+    store_float(bytes.data() + i * element, dtype, uniform(bench.random));
   }
-  const HostTensor parts[] = {{.data = bytes.data(),
-                               .dtype = bench.options.dtype,
-                               .rows = rows,
-                               .cols = cols,
-                               .row_stride = cols}};
-  return bench.backend->prepare_weight(parts);
+  const HostTensor parts[] = {
+      {.data = bytes.data(), .dtype = dtype, .rows = rows, .cols = cols, .row_stride = cols}};
+  return bench.backend->prepare_weight(parts, bench.options.dtype);
 }
 
 TensorView view(std::vector<float>& values, std::int64_t rows, std::int64_t cols) {
@@ -75,15 +89,16 @@ TensorView view(std::vector<float>& values, std::int64_t rows, std::int64_t cols
           .row_stride = cols};
 }
 
-void print_share(const char* op, std::int64_t rows, double seconds, double flops, double bytes,
-                 Bench& bench) {
-  const double fma = fma_roof(bench.pool, bench.wide);
+void print_share(const Measured& op, Bench& bench) {
+  const double compute =
+      op.int8 ? int8_roof(bench.pool, bench.wide && has_vnni()) : fma_roof(bench.pool, bench.wide);
   const double read = bench.read_roof.measure(bench.pool);
+  const double flops = op.flops / op.seconds;
+  const double bytes = op.bytes / op.seconds;
   std::printf(
-      "%-16s %5lld %9.1f us %7.1f GFLOP/s %5.1f %%  %6.1f GB/s %5.1f %%   (roofs %.0f, %.1f)\n", op,
-      static_cast<long long>(rows), seconds * 1e6, flops / seconds * 1e-9,
-      100 * flops / seconds / fma, bytes / seconds * 1e-9, 100 * bytes / seconds / read, fma * 1e-9,
-      read * 1e-9);
+      "%-16s %5lld %9.1f us %7.1f GFLOP/s %5.1f %%  %6.1f GB/s %5.1f %%   (roofs %.0f, %.1f)\n",
+      op.name, static_cast<long long>(op.rows), op.seconds * 1e6, flops * 1e-9,
+      100 * flops / compute, bytes * 1e-9, 100 * bytes / read, compute * 1e-9, read * 1e-9);
   std::fflush(stdout);
 }
 
@@ -91,11 +106,12 @@ void print_share(const char* op, std::int64_t rows, double seconds, double flops
 void bench_linear(Bench& bench, const char* name, std::int64_t outputs, std::int64_t inputs,
                   int layers) {
   std::vector<std::unique_ptr<Weight>> weights;
-  const std::int64_t bytes = outputs * inputs * dtype_bytes(bench.options.dtype);
+  const double bytes = static_cast<double>(outputs * inputs) * bench.options.weight_bytes();
   // At least the model's size in all: the other matrices would push these out of the cache.
-  const auto copies = std::max<std::int64_t>(layers, kReadBytes / bytes);
-  for (std::int64_t i = 0; i < copies; ++i)
+  const auto copies = std::max<std::int64_t>(layers, static_cast<std::int64_t>(kReadBytes / bytes));
+  for (std::int64_t i = 0; i < copies; ++i) {
     weights.push_back(random_weight(bench, outputs, inputs));
+  }
   std::vector<float> x(static_cast<std::size_t>(256 * inputs), 0.5f);
   std::vector<float> out(static_cast<std::size_t>(256 * outputs));
   std::size_t next = 0;
@@ -107,7 +123,7 @@ void bench_linear(Bench& bench, const char* name, std::int64_t outputs, std::int
         },
         0.2);
     const double flops = 2.0 * static_cast<double>(rows * outputs * inputs);
-    print_share(name, rows, seconds, flops, static_cast<double>(bytes), bench);
+    print_share({name, rows, seconds, flops, bytes, bench.options.int8()}, bench);
   }
 }
 
@@ -189,19 +205,21 @@ void bench_attention(Bench& bench, int sequences, int context, int chunk) {
   const double keys = static_cast<double>(tokens) * (context - (chunk - 1) / 2.0);
   char name[64];
   std::snprintf(name, sizeof name, "attn %dx%d+%d", sequences, context - chunk, chunk);
-  print_share(name, tokens, seconds, 4 * keys * kHeads * kDim, per_layer, bench);
+  print_share({name, tokens, seconds, 4 * keys * kHeads * kDim, per_layer}, bench);
 }
 
 void run(const Options& options) {
   Bench bench(options);
-  std::printf("%s, %d threads, weights of %lld bytes; read roof over %lld MB\n",
+  std::printf("%s, %d threads, weights of %.2f bytes; read roof over %lld MB\n",
               std::string(bench.backend->name()).c_str(), bench.pool.num_threads(),
-              static_cast<long long>(dtype_bytes(options.dtype)),
-              static_cast<long long>(kReadBytes >> 20));
-  bench_attention(bench, 1, 1024, 1);
-  bench_attention(bench, 8, 1024, 1);
-  bench_attention(bench, 32, 1024, 1);
-  bench_attention(bench, 1, 512, 512);
+              options.weight_bytes(), static_cast<long long>(kReadBytes >> 20));
+  if (std::string("attention").starts_with(options.only)) {
+    bench_attention(bench, 1, 1024, 1);
+    bench_attention(bench, 8, 1024, 1);
+    bench_attention(bench, 32, 1024, 1);
+    bench_attention(bench, 1, 512, 512);
+  }
+  if (!std::string("linear").starts_with(options.only)) return;
   bench_linear(bench, "qkv 1280x768", 1280, 768, kLayers);
   bench_linear(bench, "o 768x768", 768, 768, kLayers);
   bench_linear(bench, "up 4096x768", 4096, 768, kLayers);
@@ -221,6 +239,10 @@ bool parse(int argc, char** argv, Options& options) {
       options.dtype = DType::kFloat32;
     } else if (flag == "--dtype" && value == "float16") {
       options.dtype = DType::kFloat16;
+    } else if (flag == "--dtype" && value == "int8") {
+      options.dtype = DType::kInt8;
+    } else if (flag == "--only") {
+      options.only = value;
     } else if (flag != "--dtype" || value != "bfloat16") {
       return false;
     }
@@ -234,7 +256,7 @@ bool parse(int argc, char** argv, Options& options) {
 int main(int argc, char** argv) {
   quire::bench::Options options;
   if (!quire::bench::parse(argc, argv, options)) {
-    std::fprintf(stderr, "bench_ops [--threads N] [--isa avx2|avx512] [--dtype D]\n");
+    std::fprintf(stderr, "bench_ops [--threads N] [--isa avx2|avx512] [--dtype D] [--only KIND]\n");
     return 2;
   }
   quire::bench::run(options);

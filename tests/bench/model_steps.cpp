@@ -53,6 +53,11 @@ LoadedModel::LoadedModel(const LoadOptions& options)
     : config_(engine::read_model_config(options.folder)) {
   const auto start = std::chrono::steady_clock::now();
   backend_ = engine::make_cpu_backend(options.threads, options.isa);
+  if (options.ops) {
+    auto timed = std::make_unique<TimedBackend>(std::move(backend_));
+    timed_ = timed.get();
+    backend_ = std::move(timed);
+  }
   const DType kv_dtype =
       dtype_of(options.kv_dtype).value_or(dtype_of(options.dtype).value_or(config_.weight_dtype));
   const std::int64_t blocks =

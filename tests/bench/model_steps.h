@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "engine/model_runner.h"
+#include "tests/bench/timed_backend.h"
 
 namespace quire::bench {
 
@@ -21,6 +22,7 @@ struct LoadOptions {
   int threads = 0;              // 0: as many as the process may use
   std::string isa;              // "": the best
   bool int8 = false;            // --quantization int8
+  bool ops = false;             // note how long each op takes
   std::string dtype;            // "": the file's own
   std::string kv_dtype;         // "": the weights'
   std::int32_t longest = 1024;  // tokens of a sequence
@@ -53,6 +55,8 @@ class LoadedModel final {
   [[nodiscard]] std::unique_ptr<Step> step(std::int32_t sequences, std::int32_t context,
                                            std::int32_t tokens) const;
   void run(const Step& step);
+  // Null unless asked for.
+  [[nodiscard]] TimedBackend* timed() { return timed_; }
   // 2 x body parameters x tokens + attention + output head for sampled rows.
   [[nodiscard]] double flops(const Step& step) const;
 
@@ -61,6 +65,7 @@ class LoadedModel final {
   double load_seconds_ = 0;
   SamplingParams sampling_;
   std::unique_ptr<engine::Backend> backend_;
+  TimedBackend* timed_ = nullptr;  // the same one
   std::unique_ptr<engine::KvStorage> storage_;
   std::unique_ptr<engine::Model> model_;
   std::unique_ptr<engine::ModelRunner> runner_;
