@@ -2,22 +2,29 @@
 
 #include <sys/resource.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <optional>
-#include <random>
+#include <span>
 
 #include "proto/error.h"
 #include "server/commands/bench_client.h"
+#include "server/commands/bench_json.h"
+#include "server/commands/bench_page.h"
 #include "server/commands/bench_progress.h"
 #include "server/commands/bench_prompts.h"
 #include "server/commands/bench_report.h"
+#include "server/commands/bench_sweep.h"
+#include "server/commands/bench_workload.h"
 
 namespace quire::server {
 namespace {
 
 using nlohmann::json;
+
+constexpr std::int32_t kFewestInStep = 16;  // requests: fewer say nothing of a rate
 
 std::string write(const json& value) {
   return value.dump(-1, ' ', false, json::error_handler_t::replace);
@@ -52,28 +59,6 @@ std::optional<std::int64_t> count_tokens(const BenchOptions& options, const std:
   return count->get<std::int64_t>();
 }
 
-std::string request_body(const BenchOptions& options, const std::string& model,
-                         const std::string& prompt) {
-  return write({{"model", model},
-                {"prompt", prompt},
-                {"max_tokens", options.output_len},
-                {"temperature", 0},
-                {"ignore_eos", true},
-                {"stream", true},
-                {"stream_options", {{"include_usage", true}}}});
-}
-
-std::vector<std::string> request_bodies(const BenchOptions& options, const std::string& model,
-                                        const WordCosts& words) {
-  std::mt19937_64 random(options.seed);
-  std::vector<std::string> bodies;
-  bodies.reserve(static_cast<std::size_t>(options.num_prompts));
-  for (std::int32_t i = 0; i < options.num_prompts; ++i) {
-    bodies.push_back(request_body(options, model, words.prompt(options.input_len, random)));
-  }
-  return bodies;
-}
-
 // Each request in flight takes a socket, and many systems begin at 1,024 open files.
 void allow_many_sockets() {
   rlimit limit{};
@@ -82,33 +67,85 @@ void allow_many_sockets() {
   (void)setrlimit(RLIMIT_NOFILE, &limit);  // where it is refused, the sockets say so
 }
 
-void write_json(const BenchOptions& options, const BenchReport& report, const LoadResult& result) {
-  std::ofstream file(options.json_file, std::ios::binary);
-  file << report_json(
-      report, options.save_detailed ? std::span(result.requests) : std::span<const BenchResult>{});
+void write_file(const std::string& path, const std::string& text) {
+  if (path.empty()) return;
+  std::ofstream file(path, std::ios::binary);
+  file << text;
   file.close();
-  if (!file) throw StartupError("bench: cannot write " + options.json_file);
+  if (!file) throw StartupError("bench: cannot write " + path);
+}
+
+// One load, with all that is told of it.
+struct Run {
+  LoadResult result;
+  BenchReport report;
+};
+
+Run run_once(const BenchOptions& options, const WordCosts& words) {
+  const std::vector<Call> calls = make_calls(options, options.model, words);
+  ProgressLine progress(calls.size());
+  Run run;
+  run.result = run_load(options, calls, [&](const LoadProgress& now) { progress.show(now); });
+  progress.end();
+  run.report = report_of(run.result, options);
+  run.report.exact_prompts = words.exact();
+  return run;
+}
+
+void write_files(const BenchOptions& options, const Run& run, std::span<const SweepPoint> sweep) {
+  const std::span requests(run.result.requests);
+  if (!options.json_file.empty()) {
+    write_file(
+        options.json_file,
+        report_json(run.report, options.save_detailed ? requests : requests.first(0), sweep));
+  }
+  if (!options.report_file.empty()) {
+    write_file(options.report_file, report_page(run.report, requests, sweep));
+  }
+}
+
+// The options of one rate of a sweep. Each has prompts of its own: those of the rate before are in
+// the server's prefix cache.
+BenchOptions step_options(const BenchOptions& options, double rate, std::size_t number) {
+  BenchOptions step = options;
+  step.request_rate = rate;
+  step.num_prompts =
+      std::max(kFewestInStep, static_cast<std::int32_t>(rate * options.sweep_seconds));
+  step.seed = options.seed + number;
+  return step;
+}
+
+int run_sweep(const BenchOptions& options, const WordCosts& words) {
+  Run shown;  // of the highest rate that kept the limits, else of the last
+  std::size_t number = 0;
+  const auto measure = [&](double rate) {
+    std::fprintf(stderr, "%.2f requests/s\n", rate);
+    Run run = run_once(step_options(options, rate, number++), words);
+    const SweepPoint point = sweep_point_of(run.report);
+    const bool better = point.kept && rate > shown.report.request_rate;
+    if (better || !sweep_point_of(shown.report).kept) shown = std::move(run);
+    return point;
+  };
+  const double first = options.request_rate > 0 ? options.request_rate : 1.0;
+  const std::vector<SweepPoint> points = sweep(first, measure);
+  std::fputs(sweep_table(points).c_str(), stdout);
+  write_files(options, shown, points);
+  return highest_kept_rate(points) > 0 ? 0 : 1;
 }
 
 }  // namespace
 
-int run_bench(const BenchOptions& options) {
+int run_bench(const BenchOptions& given) {
   allow_many_sockets();
-  const std::string model = model_name(options);
+  BenchOptions options = given;
+  options.model = model_name(given);
   const WordCosts words = WordCosts::measured(
-      [&](std::string_view text) { return count_tokens(options, model, text); });
-  const std::vector<std::string> bodies = request_bodies(options, model, words);
-  ProgressLine progress(bodies.size());
-  const LoadResult result =
-      run_load(options, bodies, [&](const LoadProgress& now) { progress.show(now); });
-  progress.end();
-  BenchReport report = report_of(result);
-  report.model = model;
-  report.concurrency = options.concurrency;
-  report.exact_prompts = words.exact();
-  std::fputs(report_table(report).c_str(), stdout);
-  if (!options.json_file.empty()) write_json(options, report, result);
-  return report.failed == 0 ? 0 : 1;
+      [&](std::string_view text) { return count_tokens(options, options.model, text); });
+  if (options.sweep) return run_sweep(options, words);
+  const Run run = run_once(options, words);
+  std::fputs(report_table(run.report).c_str(), stdout);
+  write_files(options, run, {});
+  return run.report.failed == 0 ? 0 : 1;
 }
 
 int run_bench(const std::vector<std::string>& args) {

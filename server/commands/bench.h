@@ -1,9 +1,11 @@
 #pragma once
-// quire bench: a closed loop of streamed completions against any OpenAI-compatible server.
+// quire bench: streamed completions or chats against any OpenAI-compatible server, in a closed
+// loop, at a rate, or at a trace's times; --sweep finds the highest rate that keeps given limits.
 //
-// Each request asks for exactly --output-len tokens (ignore_eos, temperature 0) of a prompt of its
-// own; each stream's end is verified. Progress on stderr, the table on stdout, --json in a file.
-// Exit status 0 when every request went well, else 1.
+// Each request asks for an exact number of tokens (ignore_eos, temperature 0) of a prompt of its
+// own; each stream's end is verified. Progress on stderr, the table on stdout, --json and --report
+// in files.
+// Exit status 0 when every request went well (in a sweep: when some rate kept the limits), else 1.
 
 #include <string>
 #include <vector>

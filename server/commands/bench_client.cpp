@@ -1,9 +1,11 @@
 #include "server/commands/bench_client.h"
 
+#include <algorithm>
 #include <array>
 #include <boost/asio.hpp>
 #include <boost/beast.hpp>
 #include <chrono>
+#include <memory>
 #include <optional>
 #include <utility>
 
@@ -18,7 +20,8 @@ using Clock = std::chrono::steady_clock;
 using ErrorCodeAsio = boost::system::error_code;
 
 constexpr std::chrono::milliseconds kReportEvery{200};
-constexpr std::size_t kReadBytes = 4096;
+constexpr std::size_t kReadBytes = 16384;
+constexpr std::size_t kRecent = 64;  // requests that the progress looks back on
 constexpr std::size_t kMaxPlainBody = std::size_t{64} << 20;  // of an answer that is no stream
 constexpr std::size_t kMaxErrorText = 4096;                   // of an answer that says no
 
@@ -64,8 +67,9 @@ struct Answer {
   bool is_stream = false;
   std::string other_body;  // where it is no stream, or says no
   StreamCheck check;
-  std::string failure;  // of the transport
-  bool begun = false;   // some of it arrived
+  std::string failure;               // of the transport
+  bool begun = false;                // some of it arrived
+  LoadProgress* progress = nullptr;  // is told of texts as they arrive
 };
 
 using Parser = http::response_parser<http::buffer_body>;
@@ -76,8 +80,20 @@ void take_header(const Parser& parser, Answer& answer) {
   answer.is_stream = answer.status == 200 && type.starts_with("text/event-stream");
 }
 
+void tell_texts(std::size_t before, std::size_t after, LoadProgress& progress) {
+  progress.texts += after - before;
+  if (before > 0 || after == 0) return;
+  --progress.waiting;
+  ++progress.running;
+}
+
 void take_bytes(std::string_view bytes, double now, std::size_t max_plain, Answer& answer) {
-  if (answer.is_stream) return answer.check.feed(bytes, now);
+  if (answer.is_stream) {
+    const std::size_t texts = answer.check.texts();
+    answer.check.feed(bytes, now);
+    if (answer.progress != nullptr) tell_texts(texts, answer.check.texts(), *answer.progress);
+    return;
+  }
   const std::size_t room = max_plain - std::min(max_plain, answer.other_body.size());
   answer.other_body += bytes.substr(0, room);
 }
@@ -140,9 +156,10 @@ net::awaitable<ErrorCodeAsio> converse(Connection& connection, const std::string
 // One request with its answer; a kept connection that the server has closed meanwhile is replaced.
 net::awaitable<Answer> ask(Connection& connection, const tcp::resolver::results_type& endpoints,
                            std::chrono::seconds timeout, const std::string& request,
-                           Clock::time_point start, std::size_t max_plain) {
+                           Clock::time_point start, std::size_t max_plain, LoadProgress* progress) {
   for (;;) {
     Answer answer;
+    answer.progress = progress;
     ErrorCodeAsio error;
     const bool kept = connection.stream.has_value() && connection.reused;
     if (!connection.stream) error = co_await connect(connection, endpoints, timeout);
@@ -177,18 +194,26 @@ void rethrow(std::exception_ptr exception) {
 
 class Load final {
  public:
-  Load(const BenchOptions& options, std::span<const std::string> bodies,
+  Load(const BenchOptions& options, std::span<const Call> calls,
        const std::function<void(const LoadProgress&)>& report)
-      : options_(options), bodies_(bodies), report_(report), timeout_(options.timeout_seconds) {
-    result_.requests.resize(bodies.size());
+      : options_(options),
+        path_(options.chat ? "/v1/chat/completions" : "/v1/completions"),
+        calls_(calls),
+        report_(report),
+        timeout_(options.timeout_seconds) {
+    result_.requests.resize(calls.size());
   }
 
   LoadResult run() {
     endpoints_ = tcp::resolver(context_).resolve(options_.url.host, options_.url.port);
     start_ = Clock::now();
-    const std::size_t workers =
-        std::min(bodies_.size(), static_cast<std::size_t>(options_.concurrency));
-    for (std::size_t i = 0; i < workers; ++i) net::co_spawn(context_, work(), rethrow);
+    if (options_.open_loop()) {
+      net::co_spawn(context_, dispatch(), rethrow);
+    } else {
+      const std::size_t workers =
+          std::min(calls_.size(), static_cast<std::size_t>(options_.concurrency));
+      for (std::size_t i = 0; i < workers; ++i) net::co_spawn(context_, work(), rethrow);
+    }
     net::co_spawn(context_, tell(), rethrow);
     context_.run();
     return std::move(result_);
@@ -197,30 +222,78 @@ class Load final {
  private:
   net::awaitable<void> work() {
     Connection connection;
-    while (next_ < bodies_.size()) {
+    while (next_ < calls_.size()) {
       const std::size_t index = next_++;
-      ++progress_.in_flight;
-      const std::string request = request_text(options_, "/v1/completions", bodies_[index]);
-      const auto sent = Clock::now();
-      Answer answer = co_await ask(connection, endpoints_, timeout_, request, sent, kMaxErrorText);
-      record(index, result_of(std::move(answer), seconds_since(sent)));
+      co_await one(index, connection, Clock::now());
     }
   }
 
+  // Open loop: every call at its time. A timer that is behind does not wait, so that the calls that
+  // became due meanwhile follow at once.
+  net::awaitable<void> dispatch() {
+    net::steady_timer timer(context_);
+    for (std::size_t index = 0; index < calls_.size(); ++index) {
+      const auto due = start_ + std::chrono::duration_cast<Clock::duration>(
+                                    std::chrono::duration<double>(calls_[index].at));
+      if (due > Clock::now()) {
+        timer.expires_at(due);
+        co_await timer.async_wait(net::use_awaitable);
+      }
+      net::co_spawn(context_, alone(index, due), rethrow);
+    }
+  }
+
+  net::awaitable<void> alone(std::size_t index, Clock::time_point due) {
+    std::unique_ptr<Connection> connection;
+    if (idle_.empty()) {
+      connection = std::make_unique<Connection>();
+    } else {  // the one used last: the server is least likely to have closed it
+      connection = std::move(idle_.back());
+      idle_.pop_back();
+    }
+    co_await one(index, *connection, due);
+    if (connection->stream) idle_.push_back(std::move(connection));
+  }
+
+  net::awaitable<void> one(std::size_t index, Connection& connection, Clock::time_point due) {
+    ++progress_.waiting;
+    const std::string request = request_text(options_, path_, calls_[index].body);
+    const double lag = seconds_since(due);
+    Answer answer =
+        co_await ask(connection, endpoints_, timeout_, request, due, kMaxErrorText, &progress_);
+    --(answer.check.has_text() ? progress_.running : progress_.waiting);
+    BenchResult result = result_of(std::move(answer), seconds_since(due));
+    result.start = std::chrono::duration<double>(due - start_).count();
+    result.lag = lag;
+    record(index, std::move(result));
+  }
+
   void record(std::size_t index, BenchResult result) {
-    --progress_.in_flight;
     ++progress_.done;
     if (!result.ok()) ++progress_.failed;
-    progress_.completion_tokens += static_cast<std::size_t>(result.completion_tokens);
+    if (result.ok()) recent_[progress_.done % kRecent] = result.first_text;
     result_.requests[index] = std::move(result);
-    if (progress_.done < bodies_.size()) return;
+    if (progress_.done < calls_.size()) return;
     result_.seconds = seconds_since(start_);
+    idle_.clear();
     reporter_.cancel();
   }
 
+  double recent_ttft() const {
+    std::vector<double> known;
+    for (const double ttft : recent_) {
+      if (ttft > 0) known.push_back(ttft);
+    }
+    if (known.empty()) return 0;
+    const auto middle = known.begin() + static_cast<std::ptrdiff_t>(known.size() / 2);
+    std::ranges::nth_element(known, middle);
+    return *middle;
+  }
+
   net::awaitable<void> tell() {
-    while (progress_.done < bodies_.size()) {
+    while (progress_.done < calls_.size()) {
       progress_.seconds = seconds_since(start_);
+      progress_.recent_ttft = recent_ttft();
       report_(progress_);
       ErrorCodeAsio cancelled;  // by the last answer
       reporter_.expires_after(kReportEvery);
@@ -231,7 +304,8 @@ class Load final {
   }
 
   const BenchOptions& options_;
-  std::span<const std::string> bodies_;
+  std::string_view path_;
+  std::span<const Call> calls_;
   const std::function<void(const LoadProgress&)>& report_;
   std::chrono::seconds timeout_;
   net::io_context context_{1};
@@ -239,6 +313,8 @@ class Load final {
   tcp::resolver::results_type endpoints_;
   Clock::time_point start_;
   std::size_t next_ = 0;
+  std::vector<std::unique_ptr<Connection>> idle_;  // open loop: connections to be used again
+  std::array<double, kRecent> recent_{};
   LoadProgress progress_;
   LoadResult result_;
 };
@@ -246,7 +322,8 @@ class Load final {
 net::awaitable<void> ask_once(Connection& connection, const tcp::resolver::results_type& endpoints,
                               std::chrono::seconds timeout, const std::string& request,
                               Answer& answer) {
-  answer = co_await ask(connection, endpoints, timeout, request, Clock::now(), kMaxPlainBody);
+  answer =
+      co_await ask(connection, endpoints, timeout, request, Clock::now(), kMaxPlainBody, nullptr);
 }
 
 }  // namespace
@@ -269,9 +346,9 @@ Result<HttpAnswer> exchange(const BenchOptions& options, std::string_view path,
   return HttpAnswer{answer.status, std::move(answer.other_body)};
 }
 
-LoadResult run_load(const BenchOptions& options, std::span<const std::string> bodies,
+LoadResult run_load(const BenchOptions& options, std::span<const Call> calls,
                     const std::function<void(const LoadProgress&)>& report) {
-  return Load(options, bodies, report).run();
+  return Load(options, calls, report).run();
 }
 
 }  // namespace quire::server

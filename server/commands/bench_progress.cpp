@@ -4,11 +4,13 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <string>
 
 namespace quire::server {
 namespace {
 
 constexpr double kLineEvery = 5.0;  // seconds
+constexpr std::size_t kBarWidth = 20;
 
 }  // namespace
 
@@ -22,11 +24,18 @@ void ProgressLine::show(const LoadProgress& progress) {
     next_line_ = progress.seconds + kLineEvery;
   }
   const double rate =
-      static_cast<double>(progress.completion_tokens) / std::max(progress.seconds, 1e-9);
+      static_cast<double>(progress.texts - texts_) / std::max(progress.seconds - seconds_, 1e-9);
+  texts_ = progress.texts;
+  seconds_ = progress.seconds;
+  const std::size_t filled = progress.done * kBarWidth / std::max<std::size_t>(num_requests_, 1);
+  const std::string bar = std::string(filled, '#') + std::string(kBarWidth - filled, '.');
   // \033[K clears what a longer line before has left.
-  std::fprintf(stderr, "%s%zu/%zu done, %zu failed, %zu in flight, %.0f output tok/s, %.1f s%s",
-               terminal_ ? "\r" : "", progress.done, num_requests_, progress.failed,
-               progress.in_flight, rate, progress.seconds, terminal_ ? "\033[K" : "\n");
+  std::fprintf(stderr,
+               "%s[%s] %zu/%zu, %zu failed, %zu running, %zu waiting, %.0f tok/s, TTFT %.0f ms, "
+               "%.1f s%s",
+               terminal_ ? "\r" : "", bar.c_str(), progress.done, num_requests_, progress.failed,
+               progress.running, progress.waiting, rate, progress.recent_ttft * 1000,
+               progress.seconds, terminal_ ? "\033[K" : "\n");
   std::fflush(stderr);
   shown_ = true;
 }

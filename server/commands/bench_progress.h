@@ -18,6 +18,8 @@ class ProgressLine final {
   std::size_t num_requests_;
   bool terminal_;
   bool shown_ = false;
+  std::size_t texts_ = 0;  // at the line before, and when that was
+  double seconds_ = 0;
   double next_line_ = 5.0;  // seconds; not on a terminal
 };
 

@@ -58,8 +58,12 @@ WordCosts WordCosts::measured(const CountTokens& count) {
 }
 
 std::string WordCosts::prompt(std::int64_t num_tokens, std::mt19937_64& random) const {
+  return text(num_tokens - overhead_, random);
+}
+
+std::string WordCosts::text(std::int64_t num_tokens, std::mt19937_64& random) const {
   std::string text;
-  std::int64_t left = num_tokens - overhead_;
+  std::int64_t left = num_tokens;
   std::size_t fitting = words_.size();
   for (;;) {
     while (fitting > 0 && words_[fitting - 1].tokens > left) --fitting;

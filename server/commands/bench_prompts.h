@@ -27,6 +27,8 @@ class WordCosts final {
   [[nodiscard]] bool exact() const { return exact_; }
   // A text of `num_tokens` tokens, or of one or a few less where no word fits the rest.
   [[nodiscard]] std::string prompt(std::int64_t num_tokens, std::mt19937_64& random) const;
+  // A piece of a longer prompt: as prompt(), without what a text as a whole has beside its words.
+  [[nodiscard]] std::string text(std::int64_t num_tokens, std::mt19937_64& random) const;
 
  private:
   struct Word {

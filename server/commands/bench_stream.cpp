@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <utility>
 
 namespace quire::server {
@@ -24,6 +25,22 @@ std::string message_of(const json& body) {
   const auto message = error->is_object() ? error->find("message") : error->end();
   if (!error->is_object() || message == error->end() || !message->is_string()) return "unnamed";
   return message->get<std::string>().substr(0, kMaxMessage);
+}
+
+// Whether the member says anything.
+bool says(const json& object, const char* name) {
+  const auto member = object.find(name);
+  return member != object.end() && member->is_string() &&
+         !member->get_ref<const std::string&>().empty();
+}
+
+// Whether a choice brings text; nothing where it has no place for any.
+std::optional<bool> text_of(const json& choice) {
+  const auto text = choice.find("text");
+  if (text != choice.end() && text->is_string()) return says(choice, "text");
+  const auto delta = choice.find("delta");
+  if (delta == choice.end() || !delta->is_object()) return std::nullopt;
+  return says(*delta, "content") || says(*delta, "reasoning_content");
 }
 
 }  // namespace
@@ -93,11 +110,10 @@ void StreamCheck::take_chunk(const json& chunk, double now) {
 void StreamCheck::take_choice(const json& choice, double now) {
   if (!choice.is_object()) return fail("a choice is no JSON object");
   if (choice.value("index", json(0)) != 0) return fail("a choice that was not asked for");
-  const auto text = choice.find("text");
-  if (text == choice.end() || !text->is_string()) return fail("a choice without text");
-  const bool has_text = !text->get_ref<const std::string&>().empty();
-  if (finished_ && has_text) return fail("text after the finish_reason");
-  if (has_text) take_text(now);
+  const std::optional<bool> has_text = text_of(choice);
+  if (!has_text) return fail("a choice without text");
+  if (finished_ && *has_text) return fail("text after the finish_reason");
+  if (*has_text) take_text(now);
   const auto reason = choice.find("finish_reason");
   if (reason == choice.end() || reason->is_null()) return;
   if (finished_) return fail("two finish_reasons for one choice");

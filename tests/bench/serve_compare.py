@@ -122,13 +122,14 @@ def measure(options, name: str, command_for, clients: int, number: int) -> dict:
         bench(options, port, min(clients, 4), min(clients, 4), seed=1)
         result = bench(options, port, clients, requests, seed=1000 * number + clients)
     done = requests * OUTPUT
-    if result["output_tokens"] != done:
-        sys.exit(f"{name}: {result['output_tokens']} output tokens instead of {done}")
+    if result["total_output_tokens"] != done:
+        sys.exit(f"{name}: {result['total_output_tokens']} output tokens instead of {done}")
     row = {"server": name, "clients": clients, "requests": requests,
-           "quantization": options.quantization or "none", "input_tokens": result["input_tokens"],
-           "output_tokens_per_s": result["output_tokens_per_s"],
-           "itl_p99_ms": result["itl_ms"]["p99"], "itl_p50_ms": result["itl_ms"]["p50"],
-           "ttft_p50_ms": result["ttft_ms"]["p50"], "ttft_p99_ms": result["ttft_ms"]["p99"]}
+           "quantization": options.quantization or "none",
+           "input_tokens": result["total_input_tokens"],
+           "output_tokens_per_s": result["output_throughput"],
+           "itl_p99_ms": result["p99_itl_ms"], "itl_p50_ms": result["p50_itl_ms"],
+           "ttft_p50_ms": result["p50_ttft_ms"], "ttft_p99_ms": result["p99_ttft_ms"]}
     print(f"{clients:3} clients  {name:24} {row['output_tokens_per_s']:8.1f} tokens/s  "
           f"p99 {row['itl_p99_ms']:8.1f} ms  TTFT {row['ttft_p50_ms']:7.0f} ms", flush=True)
     return row

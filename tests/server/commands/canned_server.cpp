@@ -56,7 +56,7 @@ CannedServer::CannedServer(Script script) : script_(std::move(script)) {
   address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
   socklen_t size = sizeof address;
   auto* const raw = reinterpret_cast<sockaddr*>(&address);
-  if (listener_ < 0 || bind(listener_, raw, size) != 0 || listen(listener_, 256) != 0 ||
+  if (listener_ < 0 || bind(listener_, raw, size) != 0 || listen(listener_, 1024) != 0 ||
       getsockname(listener_, raw, &size) != 0) {
     throw std::runtime_error("no loopback port");
   }
@@ -87,6 +87,7 @@ void CannedServer::serve(int socket) {
   while (const auto body = read_request(socket, pending)) {
     const CannedAnswer answer = script_(requests_++, *body);
     send_all(socket, answer.bytes);
+    if (answer.more) answer.more([socket](std::string_view bytes) { send_all(socket, bytes); });
     if (answer.then_close) break;
   }
   shutdown(socket, SHUT_RDWR);
@@ -94,15 +95,20 @@ void CannedServer::serve(int socket) {
   --open_;
 }
 
+std::string chunked_head() {
+  return "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n"
+         "Transfer-Encoding: chunked\r\n\r\n";
+}
+
+std::string chunk_of(std::string_view bytes) {
+  std::array<char, 16> size;
+  const auto [end, error] = std::to_chars(size.data(), size.data() + size.size(), bytes.size(), 16);
+  return std::string(size.data(), end).append("\r\n").append(bytes).append("\r\n");
+}
+
 std::string chunked_answer(const std::vector<std::string>& chunks) {
-  std::string answer =
-      "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n";
-  for (const std::string& chunk : chunks) {
-    std::array<char, 16> size;
-    const auto [end, error] =
-        std::to_chars(size.data(), size.data() + size.size(), chunk.size(), 16);
-    answer.append(size.data(), end).append("\r\n").append(chunk).append("\r\n");
-  }
+  std::string answer = chunked_head();
+  for (const std::string& chunk : chunks) answer += chunk_of(chunk);
   return answer.append("0\r\n\r\n");
 }
 

@@ -8,14 +8,18 @@
 #include <atomic>
 #include <functional>
 #include <string>
+#include <string_view>
 #include <thread>
 #include <vector>
 
 namespace quire::server {
 
+using SendBytes = std::function<void(std::string_view)>;
+
 struct CannedAnswer {
-  std::string bytes;
+  std::string bytes{};
   bool then_close = false;
+  std::function<void(const SendBytes& send)> more = nullptr;  // after `bytes`, in its own time
 };
 
 class CannedServer final {
@@ -44,6 +48,9 @@ class CannedServer final {
   std::thread acceptor_;
 };
 
+// The head of an answer in chunks, and one chunk; an empty one is the last.
+[[nodiscard]] std::string chunked_head();
+[[nodiscard]] std::string chunk_of(std::string_view bytes);
 // 200 with the body in one chunk per element.
 [[nodiscard]] std::string chunked_answer(const std::vector<std::string>& chunks);
 

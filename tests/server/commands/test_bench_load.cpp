@@ -6,6 +6,9 @@
 
 #include <atomic>
 #include <catch2/catch.hpp>  // after ours: its CHECK is the one meant here
+#include <condition_variable>
+#include <mutex>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -38,8 +41,8 @@ BenchOptions options_for(const CannedServer& server) {
 }
 
 LoadResult load(const CannedServer& server, std::size_t count) {
-  const std::vector<std::string> bodies(count, "{}");
-  return run_load(options_for(server), bodies, [](const LoadProgress&) {});
+  const std::vector<Call> calls(count, Call{.at = 0, .body = "{}"});
+  return run_load(options_for(server), calls, [](const LoadProgress&) {});
 }
 
 // The reason that one request has for its failure when it is answered so.
@@ -107,14 +110,84 @@ TEST_CASE("one bad answer does not disturb the others") {
   CHECK(failed(result) <= 20);
 }
 
+TEST_CASE("in an open loop every call is sent, none before its time, and connections are kept") {
+  std::vector<Call> calls;
+  for (int i = 0; i < 40; ++i) calls.push_back({.at = 0.002 * i, .body = std::to_string(i)});
+  std::mutex mutex;
+  std::multiset<std::string> seen;
+  CannedServer server([&](int, const std::string& body) {
+    const std::scoped_lock lock(mutex);
+    seen.insert(body);
+    return CannedAnswer{right_answer()};
+  });
+  BenchOptions options = options_for(server);
+  options.trace_times = true;
+  const LoadResult result = run_load(options, calls, [](const LoadProgress&) {});
+  CHECK(failed(result) == 0);
+  CHECK(seen.size() == 40);
+  CHECK(std::set<std::string>(seen.begin(), seen.end()).size() == 40);
+  for (std::size_t i = 0; i < calls.size(); ++i) {
+    CHECK(result.requests[i].start == Approx(calls[i].at));
+    CHECK(result.requests[i].lag >= 0);
+    CHECK(result.requests[i].first_text >= result.requests[i].lag);
+  }
+  CHECK(result.seconds >= calls.back().at);
+}
+
+TEST_CASE("an open loop does not wait for answers") {
+  std::mutex mutex;
+  std::condition_variable all_here;
+  int here = 0;
+  CannedServer server([&](int, const std::string&) {  // answers when all six have asked
+    std::unique_lock lock(mutex);
+    ++here;
+    all_here.notify_all();
+    all_here.wait(lock, [&] { return here >= 6; });
+    return CannedAnswer{right_answer()};
+  });
+  BenchOptions options = options_for(server);
+  options.concurrency = 1;
+  options.request_rate = 1000;
+  const std::vector<Call> calls(6, Call{.at = 0, .body = "{}"});
+  LoadProgress last;
+  const LoadResult result =
+      run_load(options, calls, [&](const LoadProgress& progress) { last = progress; });
+  CHECK(failed(result) == 0);
+  CHECK(last.done == 6);
+  CHECK(last.waiting == 0);
+  CHECK(last.running == 0);
+  CHECK(last.texts == 12);
+}
+
+TEST_CASE("chats go to their own path and are read") {
+  const std::string first = R"(data: {"choices":[{"index":0,"delta":{"role":"assistant"}}]})"
+                            "\n\n";
+  const std::string second = R"(data: {"choices":[{"index":0,"delta":{"content":"a"}}]})"
+                             "\n\n";
+  const std::string end = R"(data: {"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]})"
+                          "\n\n";
+  CannedServer server([&](int, const std::string& body) {
+    const bool chat = body.find(R"("messages":[{)") != std::string::npos;
+    return CannedAnswer{chat ? chunked_answer({first, second, end, kUsage, kDone}) : ""};
+  });
+  BenchOptions options = options_for(server);
+  options.chat = true;
+  options.model = "m";
+  options.num_prompts = 3;
+  const LoadResult result =
+      run_load(options, make_calls(options, "m", WordCosts::estimated()), [](const auto&) {});
+  CHECK(failed(result) == 0);
+  CHECK(result.requests.size() == 3);
+}
+
 TEST_CASE("nobody listens") {
   BenchOptions options;
   {
     CannedServer server([](int, const std::string&) { return CannedAnswer{}; });
     options = options_for(server);
   }
-  const std::vector<std::string> bodies(3, "{}");
-  const LoadResult result = run_load(options, bodies, [](const LoadProgress&) {});
+  const std::vector<Call> calls(3, Call{.at = 0, .body = "{}"});
+  const LoadResult result = run_load(options, calls, [](const LoadProgress&) {});
   CHECK(failed(result) == 3);
   CHECK_FALSE(exchange(options, "/v1/models", "").ok());
   CHECK_THROWS_AS(run_bench(options), StartupError);

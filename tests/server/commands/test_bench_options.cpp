@@ -50,10 +50,31 @@ TEST_CASE("flags") {
                                              {"--unknown"},
                                              {"--output-len", "99999999999"},
                                              {"--api-key-file", "/no/such/file"},
+                                             {"--endpoint", "chats"},
+                                             {"--request-rate", "0"},
+                                             {"--goodput", "ttft"},
+                                             {"--goodput", "ttft:-1"},
+                                             {"--goodput", "speed:1"},
+                                             {"--sweep"},
+                                             {"--trace-times"},
+                                             {"--range-ratio", "2"},
                                              {"extra"}}) {
     BenchOptions ignored;
     CHECK_THROWS_AS(parse_bench_options(bad, ignored), UsageError);
   }
+}
+
+TEST_CASE("limits") {
+  BenchOptions options;
+  REQUIRE(parse_bench_options({"--goodput", "ttft:200", "itl:50.5", "e2e:9000", "--sweep",
+                               "--request-rate", "2.5", "--endpoint", "chat"},
+                              options));
+  CHECK(options.limits.ttft == 200);
+  CHECK(options.limits.itl == 50.5);
+  CHECK(options.limits.e2el == 9000);
+  CHECK(options.limits.tpot == LatencyLimits::kNone);
+  CHECK(options.open_loop());
+  CHECK(options.chat);
 }
 
 }  // namespace quire::server
