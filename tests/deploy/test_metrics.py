@@ -11,7 +11,7 @@ from tests.e2e.wire import ask, get, post
 DEPLOY = REPOSITORY / "deploy"
 NAME = re.compile(r"\b(?:vllm:[a-z_]+|quire_[a-z_]+)\b")
 # Words of the guide and of labels that look like names of metrics and are none.
-NO_METRICS = {"quire_cuda"}
+NO_METRICS = {"quire_cuda", "quire_man"}
 SUFFIXES = ("_bucket", "_sum", "_count")
 
 
