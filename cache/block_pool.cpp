@@ -30,12 +30,14 @@ void BlockPool::add_ref(BlockId id) {
   Block& block = blocks_[index(id)];
   if (block.ref_count == 0) unlink(block);
   ++block.ref_count;
+  block.changed_at = now_;
 }
 
 void BlockPool::release(BlockId id, std::int32_t neighbour) {
   Block& block = blocks_[index(id)];
   CHECK_GT(block.ref_count, 0);
   --block.ref_count;
+  block.changed_at = now_;
   if (block.ref_count == 0) link_after(neighbour, static_cast<std::int32_t>(id));
 }
 

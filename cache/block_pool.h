@@ -44,9 +44,13 @@ class BlockPool final {
   void release(BlockId id) { release(id, blocks_[static_cast<std::size_t>(sentinel_)].previous); }
   void release_to_front(BlockId id) { release(id, sentinel_); }
 
+  // What taking and giving back note from now on.
+  void set_now(std::uint32_t now) { now_ = now; }
+
   [[nodiscard]] std::int32_t num_blocks() const { return sentinel_; }
   [[nodiscard]] std::int32_t num_free() const { return num_free_; }
   [[nodiscard]] std::int32_t ref_count(BlockId id) const { return blocks_[index(id)].ref_count; }
+  [[nodiscard]] std::uint32_t changed_at(BlockId id) const { return blocks_[index(id)].changed_at; }
   // The sum of all reference counts. O(num_blocks).
   [[nodiscard]] std::int64_t num_references() const;
   // Aborts the process if the list or a count is wrong. O(num_blocks).
@@ -62,6 +66,7 @@ class BlockPool final {
   std::vector<Block> blocks_;
   std::int32_t sentinel_;
   std::int32_t num_free_;
+  std::uint32_t now_ = 0;
 };
 
 }  // namespace quire::cache

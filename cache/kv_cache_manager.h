@@ -36,6 +36,7 @@
 #include "cache/prefix_cache.h"
 #include "cache/sequence_blocks.h"
 #include "cache/tiers.h"
+#include "proto/page_snapshot.h"
 
 namespace quire::cache {
 
@@ -132,6 +133,10 @@ class KvCacheManager final {
   [[nodiscard]] const CacheStats& stats() const { return stats_; }
   [[nodiscard]] std::int32_t ref_count(BlockId block) const { return pool_.ref_count(block); }
   [[nodiscard]] bool is_cached(BlockId block) const { return prefix_.holds(block); }
+  // Notes the step, for the ages that describe() tells.
+  void begin_step(StepId step) { pool_.set_now(static_cast<std::uint32_t>(step)); }
+  // Fills the columns of all blocks.
+  void describe(PageSnapshot& snapshot) const;
   void check_invariants() const;
 
  private:

@@ -229,6 +229,15 @@ void PrefixCache::put_page(NodeId node, std::size_t group, std::int32_t i, Block
   ++num_pages_;
 }
 
+int PrefixCache::group_of(BlockId block) const {
+  const std::int64_t place = place_of_[static_cast<std::size_t>(block)];
+  if (place < 0) return -1;
+  const std::size_t in_node = static_cast<std::size_t>(place) % pages_per_node_;
+  std::size_t group = groups_.size() - 1;
+  while (first_page_[group] > in_node) --group;
+  return static_cast<int>(group);
+}
+
 void PrefixCache::forget(BlockId block) {
   std::int64_t& place = place_of_[static_cast<std::size_t>(block)];
   if (place < 0) return;

@@ -80,6 +80,8 @@ class PrefixCache final {
   [[nodiscard]] bool holds(BlockId block) const {
     return place_of_[static_cast<std::size_t>(block)] >= 0;
   }
+  // Whose page it is; -1 where it is nobody's.
+  [[nodiscard]] int group_of(BlockId block) const;
   // The block's content is about to change: it is nobody's page any more. Any block.
   void forget(BlockId block);
   void pin(NodeId node) { ++at(node).pins; }

@@ -90,6 +90,7 @@ EngineStatus Engine::status() const {
 }
 
 const RequestHistograms& Engine::times() const { return state_->loop.times(); }
+PageWatch& Engine::pages() { return state_->loop.pages(); }
 const ModelInfo& Engine::info() const { return state_->loop.parts().info; }
 const Tokenizer& Engine::tokenizer() const { return *state_->loop.parts().tokenizer; }
 

@@ -41,6 +41,7 @@ struct GenerationRequest {
 };
 
 struct RequestHistograms;
+class PageWatch;
 
 // What the server tells clients of the model; fixed after load.
 struct ModelInfo {
@@ -105,6 +106,8 @@ class Engine final {
   [[nodiscard]] EngineStatus status() const;
   // How long things took, since start.
   [[nodiscard]] const RequestHistograms& times() const;
+  // The pool, block by block, for those who look.
+  [[nodiscard]] PageWatch& pages();
   [[nodiscard]] const ModelInfo& info() const;
   [[nodiscard]] const Tokenizer& tokenizer() const;
 

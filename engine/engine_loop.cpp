@@ -2,6 +2,7 @@
 
 #include <pthread.h>
 
+#include <algorithm>
 #include <chrono>
 #include <exception>
 #include <random>
@@ -37,6 +38,10 @@ EngineLoop::EngineLoop(const EngineOptions& options, EngineParts parts)
       cache_(cache_options(options, parts_.info.num_blocks), parts_.spec),
       scheduler_(queue_for_all(options.scheduler), cache_),
       max_in_flight_(options.scheduler.max_num_seqs + options.scheduler.max_queue_len),
+      pages_([mailbox = mailbox_] {
+        const std::lock_guard lock(mailbox->mutex);
+        mailbox->wake.notify_one();
+      }),
       streams_(static_cast<std::size_t>(max_in_flight_)) {
   gauges_.total_blocks = cache_.usage().total_blocks;
   gauges_.free_blocks = cache_.usage().free_blocks;
@@ -100,19 +105,25 @@ void EngineLoop::loop() {
     }
     take_inbox();
     step();
+    publish_pages();
     if (plan_.empty() && ended_ == 0) wait_for_work();
   }
 }
 
-// Nothing can run now: sleeps until the inbox has something or a deadline passes.
+// Nothing can run now: sleeps until the inbox has something, a deadline passes or a reader of the
+// pool is to be told of the last change.
 void EngineLoop::wait_for_work() {
-  const auto deadline = scheduler_.next_deadline();
-  const auto has_work = [this] { return !mailbox_->content.empty() || mailbox_->stopping; };
+  const Clock::time_point deadline =
+      std::min(scheduler_.next_deadline().value_or(Clock::time_point::max()),
+               pages_.due(gauges_.changes()));
+  const auto has_work = [this] {
+    return !mailbox_->content.empty() || mailbox_->stopping || pages_.wanted();
+  };
   gauges_.idle = true;
   {
     std::unique_lock lock(mailbox_->mutex);
-    if (deadline) {
-      mailbox_->wake.wait_until(lock, *deadline, has_work);
+    if (deadline != Clock::time_point::max()) {
+      mailbox_->wake.wait_until(lock, deadline, has_work);
     } else {
       mailbox_->wake.wait(lock, has_work);
     }
@@ -238,6 +249,16 @@ void EngineLoop::fail(FinishReason reason) {
   scheduler_.fail_all(reason, events_);
   deliver();
   publish();
+}
+
+void EngineLoop::publish_pages() {
+  const std::uint64_t change = gauges_.changes();
+  const Clock::time_point due = pages_.due(change);
+  if (due == Clock::time_point::max() || Clock::now() < due) return;
+  pages_.publish(change, [this](PageSnapshot& snapshot) {
+    cache_.describe(snapshot);
+    scheduler_.describe(snapshot);
+  });
 }
 
 void EngineLoop::publish() {

@@ -17,6 +17,7 @@
 
 #include "engine/engine.h"
 #include "engine/gauges.h"
+#include "engine/page_watch.h"
 #include "engine/request_times.h"
 #include "engine/stream_table.h"
 #include "engine/token_stream_state.h"
@@ -38,6 +39,7 @@ class EngineLoop final {
   [[nodiscard]] const std::shared_ptr<Mailbox>& mailbox() const { return mailbox_; }
   [[nodiscard]] Gauges& gauges() { return gauges_; }
   [[nodiscard]] const RequestHistograms& times() const { return times_; }
+  [[nodiscard]] PageWatch& pages() { return pages_; }
   [[nodiscard]] SequenceId next_sequence_id() {
     return SequenceId{next_id_.fetch_add(1, std::memory_order_relaxed)};
   }
@@ -57,6 +59,7 @@ class EngineLoop final {
   void end_sequence(StreamTable::Entry* entry, FinishReason finish);
   void fail(FinishReason reason);
   void publish();
+  void publish_pages();
 
   EngineParts parts_;
   cache::KvCacheManager cache_;
@@ -66,6 +69,7 @@ class EngineLoop final {
   std::atomic<std::uint64_t> next_id_{1};
   Gauges gauges_;
   RequestHistograms times_;
+  PageWatch pages_;
   std::function<void(const std::string&)> on_fatal_;  // and below: under the mailbox's mutex
   std::string failure_;
 

@@ -20,6 +20,11 @@ struct Gauges {
   std::atomic<std::int64_t> queried_tokens{0}, hit_tokens{0}, hits{0}, partial_hits{0}, forks{0};
   std::atomic<std::int64_t> copies{0}, evictions{0}, joined_blocks{0};
 
+  // Differs whenever a block may have changed hands.
+  [[nodiscard]] std::uint64_t changes() const {
+    return static_cast<std::uint64_t>(steps + accepted + finished + aborted + failed);
+  }
+
   void publish(const cache::CacheStats& stats) {
     constexpr auto kRelaxed = std::memory_order_relaxed;
     queried_tokens.store(stats.queried_tokens, kRelaxed);

@@ -155,6 +155,7 @@ void Scheduler::schedule(Clock::time_point now, StepPlan& plan, std::vector<Toke
   plan.clear();
   last_step_ = StepId{static_cast<std::uint64_t>(last_step_) + 1};
   plan.step_id = last_step_;
+  cache_.begin_step(last_step_);
   end_expired(now, events);
   cache_.poll_tiers();
   end_reads(now);

@@ -124,6 +124,8 @@ class Scheduler final {
   // All sequences that are here, in no particular order; valid until the next call that is not
   // const.
   [[nodiscard]] std::span<const Sequence* const> sequences() const;
+  // Fills the requests and their tables; gives held blocks their group.
+  void describe(PageSnapshot& snapshot) const;
   // Aborts the process if an invariant is broken (tests and the simulator call it every step).
   void check_invariants() const;
 

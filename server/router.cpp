@@ -19,8 +19,11 @@ constexpr std::array kRoutes = {
     Route{"POST", "/v1/completions", Access::kKey, handle_completions},
     Route{"POST", "/v1/chat/completions", Access::kKey, handle_chat},
     Route{"GET", "/metrics", Access::kAdmin, handle_metrics},
+    Route{"GET", "/pages", Access::kAdmin, handle_pages},
     Route{"POST", "/tokenize", Access::kKey, handle_tokenize},
     Route{"POST", "/detokenize", Access::kKey, handle_detokenize},
+    Route{"GET", "/", Access::kOpen, handle_ui},
+    Route{"GET", "/ui/{id}", Access::kOpen, handle_ui_file},
 };
 
 bool path_matches(const Route& route, std::string_view path, std::string& argument) {

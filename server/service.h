@@ -19,6 +19,7 @@
 #include "proto/openai.h"
 #include "server/http.h"
 #include "server/keys.h"
+#include "server/page_feed.h"
 #include "server/work_pool.h"
 
 namespace quire::server {
@@ -51,6 +52,7 @@ class Service final {
   [[nodiscard]] Keys& keys() { return keys_; }
   [[nodiscard]] BodyBudget& bodies() { return bodies_; }
   [[nodiscard]] WorkPool& work() { return work_; }
+  [[nodiscard]] PageFeed& page_feed() { return page_feed_; }
   [[nodiscard]] std::int64_t created() const { return created_; }
 
   // Before set_engine(), if the model has one.
@@ -94,6 +96,7 @@ class Service final {
   const std::int64_t created_;
   Keys keys_;
   BodyBudget bodies_;
+  PageFeed page_feed_;
   std::optional<engine::ChatTemplate> chat_template_;
   std::atomic<engine::Engine*> engine_{nullptr};
   std::atomic<Phase> phase_{Phase::kLoading};

@@ -16,12 +16,17 @@ std::unique_ptr<Job> handle_version(Exchange exchange);
 std::unique_ptr<Job> handle_openapi(Exchange exchange);
 // metrics.cpp
 std::unique_ptr<Job> handle_metrics(Exchange exchange);
+// pages.cpp
+std::unique_ptr<Job> handle_pages(Exchange exchange);
 // models.cpp
 std::unique_ptr<Job> handle_models(Exchange exchange);
 std::unique_ptr<Job> handle_model(Exchange exchange);
 // completions.cpp
 std::unique_ptr<Job> handle_completions(Exchange exchange);
 std::unique_ptr<Job> handle_chat(Exchange exchange);
+// ui.cpp
+std::unique_ptr<Job> handle_ui(Exchange exchange);
+std::unique_ptr<Job> handle_ui_file(Exchange exchange);
 // tokenize.cpp
 std::unique_ptr<Job> handle_tokenize(Exchange exchange);
 std::unique_ptr<Job> handle_detokenize(Exchange exchange);

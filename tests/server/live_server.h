@@ -81,6 +81,7 @@ class Client final {
   // Ends with a reset instead of an orderly end.
   void reset();
   [[nodiscard]] const std::string& buffered() const { return buffer_; }
+  [[nodiscard]] std::string take_buffered() { return std::exchange(buffer_, {}); }
 
  private:
   bool fill();

@@ -1,0 +1,44 @@
+// What the scheduler tells of its sequences: Scheduler::describe.
+
+#include "scheduler/scheduler.h"
+
+namespace quire::scheduler {
+namespace {
+
+char state_of(const Sequence& sequence) {
+  if (sequence.paused) return 'p';
+  return sequence.state == SequenceState::kRunning ? 'r' : 'w';
+}
+
+// Appends the blocks that the sequence holds.
+void append_tables(const Sequence& sequence, PageSnapshot& snapshot) {
+  for (std::size_t g = 0; g < sequence.blocks.tables().size(); ++g) {
+    const cache::BlockTable& table = sequence.blocks.table(g);
+    for (const BlockId block : table.blocks().subspan(table.first())) {
+      snapshot.groups[static_cast<std::size_t>(block)] = static_cast<std::int8_t>(g);
+      snapshot.tables.push_back(block);
+    }
+  }
+}
+
+}  // namespace
+
+void Scheduler::describe(PageSnapshot& snapshot) const {
+  snapshot.step = static_cast<std::uint64_t>(last_step_);
+  snapshot.requests.clear();
+  snapshot.tables.clear();
+  for (const Sequence* sequence : expiry_.items()) {
+    PageSnapshot::Request request{.id = sequence->id,
+                                  .state = state_of(*sequence),
+                                  .num_prompt_tokens = sequence->num_prompt_tokens,
+                                  .num_tokens = sequence->num_tokens(),
+                                  .num_computed = sequence->num_computed_tokens,
+                                  .num_preemptions = sequence->num_preemptions};
+    request.table_begin = static_cast<std::int32_t>(snapshot.tables.size());
+    append_tables(*sequence, snapshot);
+    request.table_end = static_cast<std::int32_t>(snapshot.tables.size());
+    snapshot.requests.push_back(request);
+  }
+}
+
+}  // namespace quire::scheduler

@@ -1,0 +1,62 @@
+// Plot: lines over the last two minutes on one small canvas.
+
+const SECONDS = 120;
+
+export class Plot {
+  // lines: [{color: a CSS variable's name, fill: whether the area below is filled}]
+  constructor(canvas, lines, format) {
+    this.canvas = canvas;
+    this.lines = lines;
+    this.format = format;
+    this.points = []; // {time, values}
+  }
+
+  add(time, values) {
+    this.points.push({ time, values });
+    while (this.points[0].time < time - SECONDS * 1000) this.points.shift();
+    this.draw(time);
+  }
+
+  draw(now) {
+    const { canvas } = this;
+    const scale = devicePixelRatio || 1;
+    const width = Math.round(canvas.clientWidth * scale);
+    const height = Math.round(canvas.clientHeight * scale);
+    if (width === 0) return;
+    if (canvas.width !== width || canvas.height !== height) Object.assign(canvas, { width, height });
+    const context = canvas.getContext("2d");
+    context.clearRect(0, 0, width, height);
+    let top = 0;
+    for (const { values } of this.points) {
+      for (const value of values) if (value > top) top = value;
+    }
+    top = top || 1;
+    const style = getComputedStyle(document.documentElement);
+    const x = (time) => width * (1 - (now - time) / (SECONDS * 1000));
+    const y = (value) => height - 2 - (value / top) * (height - 16 * scale);
+    this.lines.forEach(({ color, fill }, line) => {
+      context.strokeStyle = context.fillStyle = style.getPropertyValue(color);
+      context.lineWidth = 1.5 * scale;
+      context.beginPath();
+      let begun = false;
+      let last = 0;
+      for (const { time, values } of this.points) {
+        if (values[line] == null) continue;
+        begun ? context.lineTo(x(time), y(values[line])) : context.moveTo(x(time), y(values[line]));
+        begun = true;
+        last = x(time);
+      }
+      if (!begun) return;
+      context.stroke();
+      if (!fill) return;
+      context.lineTo(last, height);
+      context.lineTo(x(this.points[0].time), height);
+      context.globalAlpha = 0.18;
+      context.fill();
+      context.globalAlpha = 1;
+    });
+    context.fillStyle = style.getPropertyValue("--quiet");
+    context.font = `${10 * scale}px system-ui, sans-serif`;
+    context.fillText(this.format(top), 2, 10 * scale);
+  }
+}
