@@ -22,6 +22,7 @@ quire_build_packages=(
 quire_test_packages=(
   "${quire_build_packages[@]}"
   catch2
+  chromium
   ccache
   clang-16
   clang-format-16

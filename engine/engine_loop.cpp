@@ -113,9 +113,8 @@ void EngineLoop::loop() {
 // Nothing can run now: sleeps until the inbox has something, a deadline passes or a reader of the
 // pool is to be told of the last change.
 void EngineLoop::wait_for_work() {
-  const Clock::time_point deadline =
-      std::min(scheduler_.next_deadline().value_or(Clock::time_point::max()),
-               pages_.due(gauges_.changes()));
+  const Clock::time_point deadline = std::min(
+      scheduler_.next_deadline().value_or(Clock::time_point::max()), pages_.due(gauges_.changes()));
   const auto has_work = [this] {
     return !mailbox_->content.empty() || mailbox_->stopping || pages_.wanted();
   };

@@ -1,4 +1,5 @@
-// The web page: / and /ui/{id}. Open to all: it has no data of its own, what it asks for needs a key.
+// The web page: / and /ui/{id}. Open to all: it has no data of its own, what it asks for needs a
+// key.
 
 #include <algorithm>
 
