@@ -61,8 +61,10 @@ class Metrics(unittest.TestCase):
     def test_the_guide_explains_each_metric_and_no_other(self):
         guide = named((DEPLOY / "README.md").read_text("utf-8"))
         ours = {name for name in self.families if NAME.fullmatch(name)}
+        groups = tuple(name for name in guide if name.endswith("_"))  # as in quire_tier_*
+        guide -= set(groups)
         self.assertEqual(guide - self.families - self.samples, set())
-        self.assertEqual(ours - guide, set())
+        self.assertEqual({name for name in ours - guide if not name.startswith(groups)}, set())
 
 
 if __name__ == "__main__":
