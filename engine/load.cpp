@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "engine/backend/backend.h"
+#include "engine/backend_choice.h"
 #include "engine/engine.h"
 #include "engine/kv_storage.h"
 #include "engine/memory.h"
@@ -49,19 +50,6 @@ struct Resources {
   std::unique_ptr<KvStorage> storage;
   std::unique_ptr<ModelRunner> runner;  // under --no-kv-cache: what the recomputing one drives
 };
-
-std::unique_ptr<Backend> make_backend(const EngineOptions& options) {
-  switch (options.device) {
-    case Device::kReference:
-      return make_reference_backend();
-    case Device::kCuda:
-      throw StartupError("--device cuda: this build has no CUDA backend");
-    case Device::kAuto:
-    case Device::kCpu:
-      break;
-  }
-  return make_cpu_backend(options.num_threads, options.isa);
-}
 
 constexpr std::int64_t kMostBlocks = INT32_MAX;  // a BlockId's range
 
@@ -111,16 +99,18 @@ MemoryPlan make_plan(const EngineOptions& options, const ModelConfig& config,
     throw StartupError("--max-model-len: must be 1 to the model's max_position_embeddings, " +
                        std::to_string(most_tokens));
   }
-  const std::int64_t memory = available_memory();
-  const PlanLimits limits{
-      .memory = memory,
-      .kv_cache_memory = options.kv_cache_memory.value_or(std::min(kDefaultPool, memory / 4)),
-      .max_model_len = static_cast<std::int32_t>(model_len),
-      .max_num_seqs = options.scheduler.max_num_seqs,
-      .max_num_batched_tokens = options.scheduler.max_num_batched_tokens,
-      .block_size = options.block_size,
-      .kv_dtype = kv_dtype_of(options, config, backend),
-      .int8_weights = options.quantization == Quantization::kInt8};
+  const auto device = backend.device_memory();
+  const std::int64_t memory = device ? usable_memory(options, *device) : available_memory();
+  // A GPU's memory is there for pages; a machine's for other programs, too.
+  const std::int64_t pool = device ? 0 : std::min(kDefaultPool, memory / 4);
+  const PlanLimits limits{.memory = memory,
+                          .kv_cache_memory = options.kv_cache_memory.value_or(pool),
+                          .max_model_len = static_cast<std::int32_t>(model_len),
+                          .max_num_seqs = options.scheduler.max_num_seqs,
+                          .max_num_batched_tokens = options.scheduler.max_num_batched_tokens,
+                          .block_size = options.block_size,
+                          .kv_dtype = kv_dtype_of(options, config, backend),
+                          .int8_weights = options.quantization == Quantization::kInt8};
   MemoryPlan plan = make_memory_plan(shape_of(options, config), limits);
   check_fit(options, plan);
   plan.num_blocks = std::min(plan.num_blocks, kMostBlocks);
@@ -206,7 +196,7 @@ std::unique_ptr<Engine> load_engine(const EngineOptions& given,
   auto tokenizer = std::async(std::launch::async, load_tokenizer, std::cref(options));
 
   auto resources = std::make_shared<Resources>();
-  resources->backend = make_backend(options);
+  resources->backend = make_backend(options, config, log);
   const MemoryPlan plan = make_plan(options, config, *resources->backend);
   const auto max_model_len = static_cast<std::int32_t>(plan.max_model_len);
   options.max_model_len = max_model_len;
@@ -215,7 +205,7 @@ std::unique_ptr<Engine> load_engine(const EngineOptions& given,
   if (!options.use_kv_cache) options.scheduler.max_num_seqs = 1;
 
   resources->storage = std::make_unique<KvStorage>(*resources->backend, plan.kv, plan.num_blocks);
-  resources->storage->touch(options.kv_touch_first);
+  if (!resources->backend->device_memory()) resources->storage->touch(options.kv_touch_first);
   resources->model = load_model(options.model_folder,
                                 model_options(options, config, *resources->backend, max_model_len),
                                 *resources->backend);

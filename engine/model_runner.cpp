@@ -34,6 +34,9 @@ std::int64_t widest_activation(const ModelConfig& config) {
                    2 * std::int64_t{config.intermediate_size}});
 }
 
+// A backend may pad a step's rows to a multiple of 8 (cuda/batch_ladder.h).
+std::int64_t in_eights(std::int64_t rows) { return (rows + 7) / 8 * 8; }
+
 // Rows [begin, begin + n).
 TensorView rows_of(TensorView x, std::int64_t begin, std::int64_t n) {
   CHECK_LE(begin + n, x.rows);
@@ -205,10 +208,11 @@ ModelRunner::ModelRunner(const RunnerOptions& options, Model& model, KvStorage& 
       backend_(&backend),
       scratch_(std::make_unique<Scratch>(options, model.config(), backend)) {
   // A product runs over the tokens of a step or over a tile of logits; norms also over the samples.
-  const std::int64_t max_rows = std::max<std::int64_t>(scratch_->max_samples, kLogitRows);
+  const std::int64_t max_rows =
+      in_eights(std::max<std::int64_t>(scratch_->max_samples, kLogitRows));
   backend.reserve(max_rows, options.max_num_seqs, widest_activation(model.config()),
                   options.max_model_len);
-  model.reserve(options.max_num_batched_tokens, scratch_->max_samples);
+  model.reserve(in_eights(options.max_num_batched_tokens), in_eights(scratch_->max_samples));
 }
 
 ModelRunner::~ModelRunner() = default;

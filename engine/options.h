@@ -30,8 +30,11 @@ struct EngineOptions {
   std::optional<DType> kv_dtype;  // absent: the weights' own
 
   std::int32_t block_size = 16;  // tokens per block
-  // Bytes of the pool. Absent: 1 GiB or a quarter of memory, whichever is less: small enough to be
-  // welcome on a laptop; a server sets it.
+  // Of a GPU's memory, for weights, pages and work together, where kv_cache_memory is absent: what
+  // is left over is the driver's and other processes'.
+  double gpu_memory_utilization = 0.9;
+  // Bytes of the pool. Absent on a CPU: 1 GiB or a quarter of memory, whichever is less: small
+  // enough to be welcome on a laptop; a server sets it.
   std::optional<std::int64_t> kv_cache_memory;
   // Faulted in before ready (the rest in the background): enough for the first requests, little
   // enough not to delay the start (a first touch costs 1.5 to 5.8 us per 4 KiB).

@@ -68,10 +68,11 @@ std::string store_switch(bool& target, Text text, bool when_on) {
 
 std::string store_device(ServeConfig& c, Text v) {
   using engine::Device;
-  if (v == "cuda") return "cannot be cuda: this build has no CUDA plug-in (use auto or cpu)";
-  return store_choice<Device>(
-      c.engine.device, v,
-      {{"auto", Device::kAuto}, {"cpu", Device::kCpu}, {"reference", Device::kReference}});
+  return store_choice<Device>(c.engine.device, v,
+                              {{"auto", Device::kAuto},
+                               {"cpu", Device::kCpu},
+                               {"cuda", Device::kCuda},
+                               {"reference", Device::kReference}});
 }
 
 std::string store_dtype(ServeConfig& c, Text v) {
@@ -185,6 +186,12 @@ constexpr std::array kSettings = {
                 [](ServeConfig& c, Text v) { return store_size(c.engine.kv_cache_memory, v); }},
     SettingSpec{"kv-cache-dtype", "auto|float32|bfloat16|float16|int8|fp8",
                 "Type of keys and values in the pages; auto: the weights'", "auto", store_kv_dtype},
+    SettingSpec{"gpu-memory-utilization", "SHARE",
+                "Of a GPU's memory, for weights, KV cache and work; --kv-cache-memory comes first",
+                "0.9",
+                [](ServeConfig& c, Text v) {
+                  return store_number<double>(c.engine.gpu_memory_utilization, v, 0.05, 1.0);
+                }},
     SettingSpec{
         "no-kv-cache", "", "Compute the whole context anew in every step (to measure the cache)",
         "false",

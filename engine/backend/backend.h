@@ -17,6 +17,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -107,10 +108,19 @@ struct AttentionParams {
   std::int32_t window = 0;     // 0: full; W: the last W positions, the query's own included
 };
 
+// Of a device with memory of its own, in bytes.
+struct DeviceMemory {
+  std::int64_t total = 0;
+  std::int64_t free = 0;
+};
+
 class Backend {
  public:
   virtual ~Backend() = default;
   [[nodiscard]] virtual std::string_view name() const = 0;
+  // Nothing where tensors lie in the host's memory. Where they do not, the host reads none but
+  // those that to_host() gave.
+  [[nodiscard]] virtual std::optional<DeviceMemory> device_memory() const { return std::nullopt; }
   // Names the inner order of a page's tiles; part of a page's identity off the device.
   [[nodiscard]] virtual std::string_view layout_id() const = 0;
   // The same with what the tiles hold (kv_format.h).
@@ -141,6 +151,7 @@ class Backend {
   // A vector (norm weight, bias) widened to float32 in backend memory, parts concatenated.
   [[nodiscard]] virtual DeviceBuffer prepare_vector(std::span<const HostTensor> parts) = 0;
   // Sizes the workspace; called once, before the first step. `max_features`: the widest activation.
+  // Activations have room for a multiple of 8 rows: a backend may compute rows of padding.
   virtual void reserve(std::int64_t max_tokens, std::int64_t max_rows, std::int64_t max_features,
                        std::int64_t max_context) = 0;
 

@@ -1,0 +1,117 @@
+"""--device: the plug-in's absence, another version's, a machine without a GPU, and a device that is
+lost while it serves. The device is the fake one of tests/backend/cuda, $FAKE_CUDA_PLUGIN, put beside
+a copy of the binary, which is where the daemon looks for it.
+"""
+
+import os
+import shutil
+import subprocess
+import tempfile
+import unittest
+from pathlib import Path
+
+from tests.e2e import daemon as daemons
+from tests.e2e.daemon import Daemon
+from tests.e2e.wire import Connection, parse_stream, post
+
+SAME_ANSWER = os.environ["SAME_ANSWER"]
+PLUGIN = os.environ["FAKE_CUDA_PLUGIN"]
+
+
+class Installed(unittest.TestCase):
+    """A folder with a copy of the binary, and with the plug-in where a test wants it."""
+
+    def setUp(self):
+        self.folder = tempfile.TemporaryDirectory(prefix="quire-cuda-")
+        self.addCleanup(self.folder.cleanup)
+        original = daemons.binary()
+        self.binary = str(Path(self.folder.name, "quire"))
+        shutil.copy2(original, self.binary)
+        os.environ["TEST_BINARY"] = self.binary
+        self.addCleanup(os.environ.__setitem__, "TEST_BINARY", original)
+
+    def install_plugin(self):
+        shutil.copy2(PLUGIN, Path(self.folder.name, "libquire_cuda.so"))
+
+    def refused(self, environment=None) -> str:
+        """Starts with --device cuda and returns what it said in refusing."""
+        daemon = Daemon("--device", "cuda", environment=environment).launch()
+        self.assertIn(daemon.process.wait(daemons.START_SECONDS), (1, 2))
+        return daemon.log_text()
+
+
+def streamed(port: int, max_tokens: int):
+    """One greedy completion as a stream, read to its end."""
+    connection = Connection(port)
+    connection.send(post("/v1/completions", {"prompt": "Once upon a time", "temperature": 0,
+                                             "max_tokens": max_tokens, "stream": True,
+                                             "ignore_eos": True}))
+    status = connection.read_head()[0]
+    return status, parse_stream(b"".join(connection.chunks()))
+
+
+class DeviceFlag(Installed):
+    def test_without_a_plugin(self):
+        self.assertIn("libquire_cuda.so is not in", self.refused())
+        with Daemon("--device", "auto") as daemon:
+            self.assertEqual(daemon.log_text().count("running on the CPU"), 1)
+
+    def test_another_version(self):
+        self.install_plugin()
+        self.assertIn("another version", self.refused({"FAKE_CUDA_VERSION": "1"}))
+
+    def test_without_a_gpu(self):
+        self.install_plugin()
+        absent = {"FAKE_CUDA_ABSENT": "1"}
+        self.assertIn("no usable GPU", self.refused(absent))
+        with Daemon("--device", "auto", environment=absent) as daemon:
+            self.assertEqual(daemon.log_text().count("running on the CPU"), 1)
+
+    def test_more_pages_than_memory(self):
+        self.install_plugin()
+        daemon = Daemon("--device", "cuda", "--kv-cache-memory", "100GiB").launch()
+        self.assertEqual(daemon.process.wait(daemons.START_SECONDS), 1)
+        self.assertIn("are too much", daemon.log_text())
+
+    def test_serves(self):
+        self.install_plugin()
+        with Daemon("--device", "auto", "--max-num-batched-tokens", "64") as daemon:
+            self.assertNotIn("running on the CPU", daemon.log_text())
+            self.assertIn("backend cuda", daemon.log_text())
+            status, stream = streamed(daemon.port, 12)
+            self.assertEqual(status, 200)
+            self.assertIsNone(stream.error)
+            self.assertEqual(stream.finish[0], "length")
+
+
+class LostDevice(Installed):
+    """A stream ends with an error, health turns, and the process ends with status 1."""
+
+    def test_lost_in_a_stream(self):
+        self.install_plugin()
+        daemon = Daemon("--device", "cuda", environment={"FAKE_CUDA_OPS": "2000"}).launch()
+        daemon.wait_ready()
+        status, stream = streamed(daemon.port, 1500)
+        self.assertEqual(status, 200)
+        self.assertIsNotNone(stream.error)
+        self.assertNotEqual(daemon.health(), 200)  # 503, or nobody there any more
+        self.assertEqual(daemon.process.wait(daemons.START_SECONDS), 1)
+        self.assertIn("the fake device is lost", daemon.log_text())
+
+
+class SameAnswer(Installed):
+    def test_same_answer(self):
+        """The engine's law over the adapter, its graphs and the emulated schedules."""
+        self.install_plugin()
+        program = str(Path(self.folder.name, "same_answer"))
+        shutil.copy2(SAME_ANSWER, program)
+        done = subprocess.run([program, "--model", daemons.model_folder(), "--device", "cuda",
+                               "--requests", "40"],
+                              capture_output=True, text=True)
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+
+
+del Installed
+
+if __name__ == "__main__":
+    unittest.main()
