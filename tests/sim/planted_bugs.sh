@@ -22,7 +22,7 @@ export -f object compile
 compile_all() { printf '%s\n' "$@" | xargs -P 2 -I UNIT bash -c 'compile UNIT'; }
 # A header's change concerns the units of its room and of the simulator that see it.
 units_of() { case $1 in *.cpp) echo "$1" ;; *) echo "$units" ;; esac; }
-link_sim() { c++ $(for unit in $units; do object "$unit"; done) -o "$work/sim"; }
+link_sim() { c++ $(for unit in $units; do object "$unit"; done) -lcrypto -o "$work/sim"; }
 
 compile_all $units || exit 2
 link_sim && "$work/sim" --seeds 300 > /dev/null || { echo "the tree itself has a violation"; exit 2; }
