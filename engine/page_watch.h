@@ -25,8 +25,8 @@ namespace quire::engine {
 class PageWatch final {
  public:
   using Clock = std::chrono::steady_clock;
-  // Four a second: as often as a person sees a difference.
-  static constexpr std::chrono::milliseconds kInterval{250};
+  // Not quite four a second: as often as a person sees a difference.
+  static constexpr std::chrono::milliseconds kInterval{260};
 
   class Subscription final {
    public:

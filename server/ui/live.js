@@ -61,6 +61,8 @@ export class Live {
   }
 
   say(text, kind) {
+    if (this.said === text) return;
+    this.said = text;
     const badge = byId("health");
     badge.textContent = text;
     badge.className = `badge ${kind}`;
@@ -111,8 +113,7 @@ export class Live {
       const texts = [`#${id}`, { r: "running", p: "paused", w: "waiting" }[state], prompt,
                      computed < tokens - 1 ? `${computed} of ${tokens}` : tokens, blocks, preempted];
       texts.forEach((text, i) => {
-        const cell = row.cells[i];
-        if (cell.textContent !== String(text)) cell.textContent = text;
+        if (row.shown[i] !== text) row.fields[i].textContent = row.shown[i] = text;
       });
     }
     for (const [id, row] of this.rows) {
@@ -126,7 +127,8 @@ export class Live {
   newRow(id, body) {
     const row = body.insertRow();
     row.tabIndex = 0;
-    for (let i = 0; i < 6; ++i) row.insertCell();
+    row.fields = Array.from({ length: 6 }, () => row.insertCell());
+    row.shown = [];
     for (const kind of ["pointerenter", "focus"]) row.addEventListener(kind, () => this.lightRequest(id));
     for (const kind of ["pointerleave", "blur"]) row.addEventListener(kind, () => this.map.light([]));
     this.rows.set(id, row);

@@ -1,4 +1,5 @@
-// Plot: lines over the last two minutes on one small canvas.
+// Plot: lines over the last two minutes on one small canvas. Sizes and colours are read when they
+// change, not when something is drawn: reading them makes the browser lay the page out anew.
 
 const SECONDS = 120;
 
@@ -9,6 +10,24 @@ export class Plot {
     this.lines = lines;
     this.format = format;
     this.points = []; // {time, values}
+    this.width = this.height = 0;
+    new ResizeObserver(([{ contentRect }]) => this.resize(contentRect)).observe(canvas);
+    this.readColors();
+    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.readColors());
+  }
+
+  readColors() {
+    const style = getComputedStyle(document.documentElement);
+    this.colors = this.lines.map(({ color }) => style.getPropertyValue(color));
+    this.quiet = style.getPropertyValue("--quiet");
+  }
+
+  resize({ width, height }) {
+    const scale = devicePixelRatio || 1;
+    this.width = Math.round(width * scale);
+    this.height = Math.round(height * scale);
+    Object.assign(this.canvas, { width: this.width, height: this.height });
+    if (this.points.length > 0) this.draw(this.points.at(-1).time);
   }
 
   add(time, values) {
@@ -18,12 +37,9 @@ export class Plot {
   }
 
   draw(now) {
-    const { canvas } = this;
+    const { canvas, width, height } = this;
     const scale = devicePixelRatio || 1;
-    const width = Math.round(canvas.clientWidth * scale);
-    const height = Math.round(canvas.clientHeight * scale);
     if (width === 0) return;
-    if (canvas.width !== width || canvas.height !== height) Object.assign(canvas, { width, height });
     const context = canvas.getContext("2d");
     context.clearRect(0, 0, width, height);
     let top = 0;
@@ -31,11 +47,10 @@ export class Plot {
       for (const value of values) if (value > top) top = value;
     }
     top = top || 1;
-    const style = getComputedStyle(document.documentElement);
     const x = (time) => width * (1 - (now - time) / (SECONDS * 1000));
     const y = (value) => height - 2 - (value / top) * (height - 16 * scale);
-    this.lines.forEach(({ color, fill }, line) => {
-      context.strokeStyle = context.fillStyle = style.getPropertyValue(color);
+    this.lines.forEach(({ fill }, line) => {
+      context.strokeStyle = context.fillStyle = this.colors[line];
       context.lineWidth = 1.5 * scale;
       context.beginPath();
       let begun = false;
@@ -55,7 +70,7 @@ export class Plot {
       context.fill();
       context.globalAlpha = 1;
     });
-    context.fillStyle = style.getPropertyValue("--quiet");
+    context.fillStyle = this.quiet;
     context.font = `${10 * scale}px system-ui, sans-serif`;
     context.fillText(this.format(top), 2, 10 * scale);
   }

@@ -39,7 +39,7 @@ class Browser:
         self.back, from_browser = os.pipe()
         script = 'exec "$0" "$@" 3<&%d 4>&%d' % (to_browser, from_browser)
         self.process = subprocess.Popen(
-            ["sh", "-c", script, chromium(), "--headless=new", "--no-sandbox", "--disable-gpu",
+            ["bash", "-c", script, chromium(), "--headless=new", "--no-sandbox", "--disable-gpu",
              "--disable-dev-shm-usage", "--remote-debugging-pipe", "--hide-scrollbars",
              f"--user-data-dir={self.folder.name}", f"--window-size={self.size[0]},{self.size[1]}",
              "about:blank"],
@@ -113,7 +113,8 @@ class Browser:
         return result["result"].get("value")
 
     def wait_for(self, script: str):
-        """Until the expression is true."""
+        """Until the expression is true; what is not there yet makes it false."""
+        script = f"(() => {{ try {{ return {script}; }} catch {{ return false; }} }})()"
         end = time.monotonic() + WAIT_SECONDS
         while time.monotonic() < end:
             if value := self.run(script):
