@@ -38,6 +38,11 @@ set_source_files_properties(chat.cpp chat-diff-analyzer.cpp chat-peg-parser.cpp 
   imatrix-loader.cpp jinja/lexer.cpp jinja/parser.cpp jinja/runtime.cpp jinja/value.cpp
   jinja/string.cpp jinja/caps.cpp PROPERTIES COMPILE_OPTIONS -O0)
 END
+# g++ 12 sees only eight bytes of what _tile_loadconfig reads and drops the stores to the rest: on a
+# processor with AMX the server dies of an illegal instruction (q8_0). The barrier keeps the stores.
+amx=src/vendor/llama.cpp/ggml/src/ggml-cpu/amx/mmq.cpp
+grep -q 'volatile("" : : "r"(&tc)' $amx || sed -i \
+  's/^    _tile_loadconfig(&tc);/    __asm__ volatile("" : : "r"(\&tc) : "memory");\n&/' $amx
 # For this very processor; no web page in the server, whose build would download it.
 [ -f build/build.ninja ] || cmake -S src/vendor/llama.cpp -B build -G Ninja \
   -DCMAKE_BUILD_TYPE=Release -DGGML_NATIVE=ON -DBUILD_SHARED_LIBS=OFF -DLLAMA_BUILD_UI=OFF \
