@@ -207,7 +207,8 @@ void add_tiers(std::vector<Variation>& variations, std::int64_t pool_bytes, cons
     variations.push_back({.name = std::move(name), .change = [=, &folder](EngineOptions& o) {
                             o.enable_prefix_caching = true;
                             o.kv_cache_memory = pool_bytes;
-                            o.scheduler.force_preempt_every = 5;
+                            o.scheduler.force_preempt_every = 2;
+                            o.scheduler.max_preemptions = 20;
                             o.tiers.host_memory = host;
                             o.tiers.read_policy = policy;
                             if (disk) o.tiers.disk_path = folder.path;
