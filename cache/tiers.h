@@ -44,12 +44,41 @@ struct TierStats {
   std::int64_t declined = 0;    // reads that would have cost more than computing
 };
 
+// Each count with the name that others know it by.
+struct TierCount {
+  const char* name;
+  const char* help;
+  std::int64_t TierStats::*member;
+};
+inline constexpr std::array kTierCounts = {
+    TierCount{"host_writes", "Spans copied from the device to host memory",
+              &TierStats::host_writes},
+    TierCount{"host_reads", "Spans copied from host memory to the device", &TierStats::host_reads},
+    TierCount{"host_evictions", "Spans evicted from host memory", &TierStats::host_evictions},
+    TierCount{"lower_writes", "Spans written to disk or remote", &TierStats::lower_writes},
+    TierCount{"lower_write_failures", "Spans that could not be written there",
+              &TierStats::lower_write_failures},
+    TierCount{"lower_writes_lost", "Spans evicted before they could be written there",
+              &TierStats::lower_writes_lost},
+    TierCount{"lower_reads", "Spans read from disk or remote", &TierStats::lower_reads},
+    TierCount{"lower_misses", "Spans asked for there and not found", &TierStats::lower_misses},
+    TierCount{"lower_read_failures", "Spans that could not be read, or were wrong",
+              &TierStats::lower_read_failures},
+    TierCount{"swaps_out", "Preemptions of sequences whose pages a tier has",
+              &TierStats::swaps_out},
+    TierCount{"swaps_in", "Readmissions that read pages back", &TierStats::swaps_in},
+    TierCount{"recomputes", "Readmissions that compute pages again", &TierStats::recomputes},
+    TierCount{"reads_declined", "Reads not done because computing was cheaper",
+              &TierStats::declined},
+};
+
 class Tiers final {
  public:
   // lower may be null; it outlives this.
   Tiers(std::int32_t num_host_slots, std::int32_t span_tokens, ReadPolicy policy, LowerTier* lower);
 
   [[nodiscard]] bool enabled() const { return host_.num_slots() > 0; }
+  [[nodiscard]] std::int32_t span_tokens() const { return static_cast<std::int32_t>(span_); }
   [[nodiscard]] bool has_lower() const { return lower_ != nullptr; }
   void set_costs(const SpanCosts& costs) { costs_ = costs; }
   [[nodiscard]] bool worth_reading(bool lower) const {

@@ -85,6 +85,15 @@ EngineStatus Engine::status() const {
   status.requests_aborted = gauges.aborted;
   status.requests_failed = gauges.failed;
   status.cache = gauges.cache_stats();
+  status.tiers = gauges.tier_stats();
+  status.host_slots_used = gauges.host_slots_used;
+  if (const PageTiers* tiers = state_->loop.parts().tiers.get(); tiers != nullptr) {
+    status.host_slots = tiers->host.num_slots();
+    if (tiers->below != nullptr) {
+      status.disk = tiers->below->disk_counts();
+      status.remote = tiers->below->remote_counts();
+    }
+  }
   status.tokens_per_second = gauges.tokens_per_second;
   return status;
 }

@@ -21,6 +21,7 @@
 #include "cache/kv_cache_manager.h"
 #include "engine/options.h"
 #include "engine/step_executor.h"
+#include "engine/tiers/page_tiers.h"
 #include "engine/token_stream.h"
 #include "engine/tokenizer/tokenizer.h"
 #include "proto/error.h"
@@ -78,14 +79,19 @@ struct EngineStatus {
   std::int64_t requests_stopped = 0;   // of these: stop
   std::int64_t requests_aborted = 0;
   std::int64_t requests_failed = 0;
-  cache::CacheStats cache;         // since start
+  cache::CacheStats cache;      // since start
+  cache::TierStats tiers;       // since start
+  TierCounts disk, remote;      // since start
+  std::int32_t host_slots = 0;  // of the host tier: for so many spans
+  std::int32_t host_slots_used = 0;
   double tokens_per_second = 0.0;  // recent output rate: Retry-After
 };
 
 // The parts an engine drives; load_engine() makes real ones, tests make fakes.
 struct EngineParts {
   std::unique_ptr<Tokenizer> tokenizer;
-  std::shared_ptr<void> keep_alive;  // what the executor borrows; destroyed after it
+  std::shared_ptr<void> keep_alive;       // what the executor borrows; destroyed after it
+  std::unique_ptr<PageTiers> tiers = {};  // null: none
   std::unique_ptr<StepExecutor> executor;
   cache::KvCacheSpec spec;
   ModelInfo info;

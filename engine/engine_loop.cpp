@@ -17,12 +17,21 @@ using scheduler::TokenEvent;
 // The longest that one window of the output rate lasts.
 constexpr std::chrono::milliseconds kRateWindow{2000};
 
-cache::CacheOptions cache_options(const EngineOptions& options, std::int64_t num_blocks) {
+// For what is still to be written below when the loop ends; then it is lost.
+constexpr std::chrono::seconds kFlushTime{3};
+// A step of fewer tokens says little of what prefilling costs.
+constexpr std::size_t kLeastMeasured = 16;
+
+cache::CacheOptions cache_options(const EngineOptions& options, std::int64_t num_blocks,
+                                  const PageTiers* tiers) {
   std::random_device entropy;
   return {.num_blocks = static_cast<std::int32_t>(num_blocks),
           .enable_prefix_caching = options.enable_prefix_caching && options.use_kv_cache,
           .max_step_tokens = options.scheduler.max_num_batched_tokens,
-          .hash_seed = std::uint64_t{entropy()} << 32 | entropy()};
+          .hash_seed = std::uint64_t{entropy()} << 32 | entropy(),
+          .num_host_slots = tiers == nullptr ? 0 : tiers->host.num_slots(),
+          .tier_context = tiers == nullptr ? cache::PageKey{}.words : tiers->context.words,
+          .read_policy = options.tiers.read_policy};
 }
 
 // Scheduler limits for what submit() lets in: everything in flight may wait at once (preempted).
@@ -35,7 +44,8 @@ scheduler::SchedulerOptions queue_for_all(scheduler::SchedulerOptions options) {
 
 EngineLoop::EngineLoop(const EngineOptions& options, EngineParts parts)
     : parts_(std::move(parts)),
-      cache_(cache_options(options, parts_.info.num_blocks), parts_.spec),
+      cache_(cache_options(options, parts_.info.num_blocks, parts_.tiers.get()), parts_.spec,
+             parts_.tiers == nullptr ? nullptr : parts_.tiers->below.get()),
       scheduler_(queue_for_all(options.scheduler), cache_),
       max_in_flight_(options.scheduler.max_num_seqs + options.scheduler.max_queue_len),
       pages_([mailbox = mailbox_] {
@@ -51,6 +61,11 @@ EngineLoop::EngineLoop(const EngineOptions& options, EngineParts parts)
   output_.top.reserve(plan_.samples.capacity() * static_cast<std::size_t>(options.max_logprobs));
 }
 
+// No job may touch what the cache has given up.
+EngineLoop::~EngineLoop() {
+  if (parts_.tiers != nullptr && parts_.tiers->below != nullptr) parts_.tiers->below->stop();
+}
+
 void EngineLoop::set_fatal_handler(std::function<void(const std::string&)> handler) {
   const std::lock_guard lock(mailbox_->mutex);
   on_fatal_ = std::move(handler);
@@ -61,7 +76,9 @@ void EngineLoop::run() {
   pthread_setname_np(pthread_self(), "quire-engine");
   try {
     warm_up();
+    listen_to_tiers();
     loop();
+    flush_tiers();
     fail(FinishReason::kAbort);
   } catch (const std::exception& error) {
     gauges_.alive = false;
@@ -102,6 +119,7 @@ void EngineLoop::loop() {
       mailbox_->sequences_in_flight -= std::exchange(ended_, 0);
       if (mailbox_->stopping) return;
       std::swap(inbox_, mailbox_->content);
+      mailbox_->tiers_report = false;
     }
     take_inbox();
     step();
@@ -116,7 +134,8 @@ void EngineLoop::wait_for_work() {
   const Clock::time_point deadline = std::min(
       scheduler_.next_deadline().value_or(Clock::time_point::max()), pages_.due(gauges_.changes()));
   const auto has_work = [this] {
-    return !mailbox_->content.empty() || mailbox_->stopping || pages_.wanted();
+    return !mailbox_->content.empty() || mailbox_->stopping || pages_.wanted() ||
+           mailbox_->tiers_report;
   };
   gauges_.idle = true;
   {
@@ -178,13 +197,53 @@ void EngineLoop::step() {
   deliver();
   if (!plan_.empty()) {
     note_started();
+    const Clock::time_point begin = Clock::now();
     parts_.executor->execute(plan_, output_);
+    note_cost(Clock::now() - begin);
     events_.clear();
     scheduler_.update(plan_, output_, events_);
     deliver();
     gauges_.steps.fetch_add(1, std::memory_order_relaxed);
   }
   publish();
+}
+
+// What a span costs to compute, beside what it costs to read.
+void EngineLoop::note_cost(Clock::duration taken) {
+  if (!cache_.tiers().enabled() || plan_.tokens.size() < kLeastMeasured) return;
+  const double seconds = std::chrono::duration<double>(taken).count();
+  const double token = seconds / static_cast<double>(plan_.tokens.size());
+  compute_seconds_ = compute_seconds_ == 0.0 ? token : 0.9 * compute_seconds_ + 0.1 * token;
+  const TierStore* below = parts_.tiers->below.get();
+  cache_.tiers().set_costs({.compute = compute_seconds_ * cache_.tiers().span_tokens(),
+                            .read_host = parts_.tiers->seconds_per_copy,
+                            .read_lower = below == nullptr ? 0.0 : below->seconds_per_read()});
+}
+
+void EngineLoop::listen_to_tiers() {
+  if (!cache_.tiers().has_lower()) return;
+  parts_.tiers->below->set_listener([mailbox = mailbox_] {
+    const std::lock_guard lock(mailbox->mutex);
+    mailbox->tiers_report = true;
+    mailbox->wake.notify_one();
+  });
+}
+
+// The loop ended in good order: what was computed last is written below as far as time allows.
+void EngineLoop::flush_tiers() {
+  if (!cache_.tiers().has_lower()) return;
+  plan_.clear();
+  plan_.copies.assign(cache_.copies_out().begin(), cache_.copies_out().end());
+  if (!plan_.empty()) parts_.executor->execute(plan_, output_);
+  cache_.finish_copies();
+  const Clock::time_point deadline = Clock::now() + kFlushTime;
+  for (cache_.poll_tiers(); !cache_.tiers().is_quiet() && Clock::now() < deadline;
+       cache_.poll_tiers()) {
+    std::unique_lock lock(mailbox_->mutex);
+    mailbox_->wake.wait_until(lock, deadline, [this] { return mailbox_->tiers_report; });
+    mailbox_->tiers_report = false;
+  }
+  gauges_.publish(cache_.tiers());
 }
 
 // Newly admitted rows stand at the plan's end.
@@ -270,6 +329,7 @@ void EngineLoop::publish() {
   gauges_.preemptions.store(stats.num_preemptions, kRelaxed);
   gauges_.free_blocks.store(cache_.usage().free_blocks, kRelaxed);
   gauges_.publish(cache_.stats());
+  if (cache_.tiers().enabled()) gauges_.publish(cache_.tiers());
   if (now - rate_since_ < kRateWindow) return;
   const std::int64_t tokens = gauges_.generation_tokens.load(kRelaxed);
   const double seconds = std::chrono::duration<double>(now - rate_since_).count();

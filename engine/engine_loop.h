@@ -26,8 +26,11 @@
 namespace quire::engine {
 
 class EngineLoop final {
+  using Clock = scheduler::Clock;
+
  public:
   EngineLoop(const EngineOptions& options, EngineParts parts);
+  ~EngineLoop();
 
   // Until the mailbox says stopping, or a step fails.
   void run();
@@ -58,6 +61,9 @@ class EngineLoop final {
   void deliver();
   void end_sequence(StreamTable::Entry* entry, FinishReason finish);
   void fail(FinishReason reason);
+  void listen_to_tiers();
+  void flush_tiers();
+  void note_cost(Clock::duration taken);
   void publish();
   void publish_pages();
 
@@ -79,7 +85,8 @@ class EngineLoop final {
   scheduler::StepPlan plan_;
   scheduler::StepOutput output_;
   std::vector<scheduler::TokenEvent> events_;
-  std::int64_t ended_ = 0;  // sequences that ended since the mailbox was last told
+  std::int64_t ended_ = 0;        // sequences that ended since the mailbox was last told
+  double compute_seconds_ = 0.0;  // of one token, lately
   scheduler::Clock::time_point rate_since_{};
   std::int64_t rate_tokens_ = 0;  // generation_tokens at rate_since_
 };

@@ -1,6 +1,7 @@
 #pragma once
 // Gauges: what other threads may see of the engine loop. Relaxed: each is a number on its own.
 
+#include <array>
 #include <atomic>
 #include <cstdint>
 
@@ -25,6 +26,23 @@ struct Gauges {
     return static_cast<std::uint64_t>(steps + accepted + finished + aborted + failed);
   }
 
+  std::atomic<std::int32_t> host_slots_used{0};
+  std::array<std::atomic<std::int64_t>, cache::kTierCounts.size()> tier_counts{};
+
+  void publish(const cache::Tiers& tiers) {
+    const cache::TierStats stats = tiers.stats();
+    for (std::size_t i = 0; i < tier_counts.size(); ++i) {
+      tier_counts[i].store(stats.*cache::kTierCounts[i].member, std::memory_order_relaxed);
+    }
+    host_slots_used.store(tiers.host().num_used(), std::memory_order_relaxed);
+  }
+  [[nodiscard]] cache::TierStats tier_stats() const {
+    cache::TierStats stats;
+    for (std::size_t i = 0; i < tier_counts.size(); ++i) {
+      stats.*cache::kTierCounts[i].member = tier_counts[i];
+    }
+    return stats;
+  }
   void publish(const cache::CacheStats& stats) {
     constexpr auto kRelaxed = std::memory_order_relaxed;
     queried_tokens.store(stats.queried_tokens, kRelaxed);

@@ -20,6 +20,8 @@
 #include "engine/models/generation_config.h"
 #include "engine/models/model.h"
 #include "engine/recompute_executor.h"
+#include "engine/tiers/model_digest.h"
+#include "engine/tiers/page_tiers.h"
 #include "engine/tokenizer/tokenizer.h"
 #include "engine/weights/json_file.h"
 #include "proto/error.h"
@@ -161,7 +163,7 @@ std::unique_ptr<Tokenizer> load_tokenizer(const EngineOptions& options) {
 }
 
 std::unique_ptr<StepExecutor> make_executor(const EngineOptions& options, const MemoryPlan& plan,
-                                            Resources& resources) {
+                                            Resources& resources, const HostPages* host) {
   const bool recompute = !options.use_kv_cache;
   const auto max_model_len = static_cast<std::int32_t>(plan.max_model_len);
   const RunnerOptions runner_options{
@@ -169,12 +171,55 @@ std::unique_ptr<StepExecutor> make_executor(const EngineOptions& options, const 
           recompute ? max_model_len : options.scheduler.max_num_batched_tokens,
       .max_num_seqs = options.scheduler.max_num_seqs,
       .max_model_len = max_model_len,
-      .max_logprobs = options.max_logprobs};
+      .max_logprobs = options.max_logprobs,
+      .host = host};
   auto runner = std::make_unique<ModelRunner>(runner_options, *resources.model, *resources.storage,
                                               *resources.backend);
   if (!recompute) return runner;
   resources.runner = std::move(runner);
   return std::make_unique<RecomputeExecutor>(*resources.runner, max_model_len);
+}
+
+// Raised when any kernel's results change: pages of before would be others than those of now.
+constexpr int kKernelRevision = 1;
+
+// Whether pages may be found by another process.
+bool pages_last(const EngineOptions& options) {
+  return !options.tiers.disk_path.empty() || options.tiers.remote.has_value();
+}
+
+// All that pages depend on beside tokens and salts.
+cache::PageKey page_context(const EngineOptions& options, const ModelConfig& config,
+                            const MemoryPlan& plan, const Backend& backend,
+                            const cache::PageKey& model) {
+  std::string text = "kernels " + std::to_string(kKernelRevision) + " on " +
+                     std::string(backend.name()) + ", one device, weights " +
+                     std::to_string(static_cast<int>(options.dtype.value_or(config.weight_dtype))) +
+                     " " + std::to_string(static_cast<int>(options.quantization)) + ", invariant " +
+                     std::to_string(options.batch_invariant);
+  for (const cache::KvGroupSpec& group : plan.kv.groups) {
+    text.append(", group ").append(backend.page_layout(group.dtype));
+    for (const std::int64_t value :
+         {static_cast<std::int64_t>(group.kind), std::int64_t{group.num_layers},
+          std::int64_t{group.num_kv_heads}, std::int64_t{group.head_dim},
+          std::int64_t{group.window}, std::int64_t{group.block_size}, group.layer_bytes()}) {
+      text.append(" ").append(std::to_string(value));
+    }
+  }
+  return extend_digest(model, text);
+}
+
+// Null where none is asked for, or where pages lie in a device's memory, which these copies cannot
+// reach: serving goes on without.
+std::unique_ptr<PageTiers> make_tiers(const EngineOptions& options, const MemoryPlan& plan,
+                                      const Backend& backend, const cache::PageKey& context,
+                                      const std::function<void(const std::string&)>& log) {
+  if (!options.use_kv_cache || !options.enable_prefix_caching) return nullptr;
+  if (!backend.device_memory()) return make_page_tiers(options.tiers, plan.kv, context, log);
+  if (log && (options.tiers.host_memory > 0 || pages_last(options))) {
+    log("no tiers: pages in a device's memory are not kept off it yet");
+  }
+  return nullptr;
 }
 
 void fill_sampling_defaults(ModelInfo& info, const std::filesystem::path& folder) {
@@ -194,6 +239,11 @@ std::unique_ptr<Engine> load_engine(const EngineOptions& given,
   const ModelConfig config = read_model_config(options.model_folder);
   // The tokenizer's file is parsed while the weights are packed.
   auto tokenizer = std::async(std::launch::async, load_tokenizer, std::cref(options));
+
+  std::future<cache::PageKey> digest;
+  if (pages_last(options)) {
+    digest = std::async(std::launch::async, model_digest, options.model_folder);
+  }
 
   auto resources = std::make_shared<Resources>();
   resources->backend = make_backend(options, config, log);
@@ -225,7 +275,11 @@ std::unique_ptr<Engine> load_engine(const EngineOptions& given,
       .backend = std::string(resources->backend->name()),
       .fingerprint = fingerprint(options, config, plan, *resources->backend, *resources->model)};
   fill_sampling_defaults(parts.info, options.model_folder);
-  parts.executor = make_executor(options, plan, *resources);
+  const cache::PageKey model = digest.valid() ? digest.get() : cache::PageKey{};
+  const cache::PageKey context = page_context(options, config, plan, *resources->backend, model);
+  parts.tiers = make_tiers(options, plan, *resources->backend, context, log);
+  parts.executor = make_executor(options, plan, *resources,
+                                 parts.tiers == nullptr ? nullptr : &parts.tiers->host);
   parts.keep_alive = std::move(resources);
   return std::make_unique<Engine>(options, std::move(parts));
 }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cstring>
 #include <thread>
 
 namespace quire::engine {
@@ -206,6 +207,7 @@ ModelRunner::ModelRunner(const RunnerOptions& options, Model& model, KvStorage& 
     : model_(&model),
       storage_(&storage),
       backend_(&backend),
+      host_(options.host),
       scratch_(std::make_unique<Scratch>(options, model.config(), backend)) {
   // A product runs over the tokens of a step or over a tile of logits; norms also over the samples.
   const std::int64_t max_rows =
@@ -240,8 +242,18 @@ void ModelRunner::execute(const StepPlan& plan, StepOutput& output) {
 // Copies come before the step's own writes: a page that is about to be written may be a copy.
 void ModelRunner::copy_pages(const StepPlan& plan, StepOutput& output) {
   for (const scheduler::PageCopy& copy : plan.copies) {
-    CHECK(copy.kind == scheduler::CopyKind::kCopyOnWrite);  // there are no other tiers
-    backend_->copy_page(storage_->layer(copy.group, 0), copy.from, copy.to);
+    const auto bytes = static_cast<std::size_t>(storage_->page_bytes());
+    switch (copy.kind) {
+      case scheduler::CopyKind::kCopyOnWrite:
+        backend_->copy_page(storage_->layer(copy.group, 0), copy.from, copy.to);
+        break;
+      case scheduler::CopyKind::kIn:  // tiers are only where pages lie in the host's memory
+        std::memcpy(storage_->page(copy.to), host_->page(copy.from), bytes);
+        break;
+      case scheduler::CopyKind::kOut:
+        std::memcpy(host_->page(copy.to), storage_->page(copy.from), bytes);
+        break;
+    }
     ++output.copies_completed;
   }
 }

@@ -16,6 +16,7 @@
 #include "engine/models/model.h"
 #include "engine/sampler.h"
 #include "engine/step_executor.h"
+#include "engine/tiers/host_pages.h"
 
 namespace quire::engine {
 
@@ -26,6 +27,7 @@ struct RunnerOptions {
   std::int64_t max_num_seqs = 256;
   std::int64_t max_model_len = 2048;
   std::int32_t max_logprobs = 20;
+  const HostPages* host = nullptr;  // the host tier, which outlives the runner; null: none
 };
 
 class ModelRunner final : public StepExecutor {
@@ -42,6 +44,7 @@ class ModelRunner final : public StepExecutor {
   Model* model_;
   KvStorage* storage_;
   Backend* backend_;
+  const HostPages* host_;
   std::unique_ptr<Scratch> scratch_;
 };
 

@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 
+#include "engine/tiers/options.h"
 #include "proto/types.h"
 #include "scheduler/options.h"
 
@@ -43,6 +44,8 @@ struct EngineOptions {
   bool use_kv_cache = true;
   // Whether prompts may begin on pages that others computed.
   bool enable_prefix_caching = true;
+  // Where pages live off the device.
+  TierOptions tiers;
 
   // Absent: the model's max_position_embeddings, cut to what the pool holds.
   std::optional<std::int32_t> max_model_len;

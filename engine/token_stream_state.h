@@ -126,6 +126,7 @@ struct Mailbox {
   std::condition_variable wake;
   Content content;
   std::int64_t sequences_in_flight = 0;  // accepted and not yet ended; bounded by submit()
+  bool tiers_report = false;             // pages have come from below, or gone there
   bool draining = false;
   bool stopping = false;
   bool dead = false;  // the loop ended: nothing is taken any more

@@ -31,6 +31,9 @@ struct SchedulerOptions {
   std::vector<TokenId> eos_token_ids;
   // Longest prefill chunk of one row, in tokens; 0: only the budget. Tests set it to odd values.
   std::int32_t max_chunk = 0;
+  // Every so many steps the sequence that would be the next victim is preempted; 0: none. For
+  // tests.
+  std::int32_t force_preempt_every = 0;
 };
 
 }  // namespace quire::scheduler

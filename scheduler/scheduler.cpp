@@ -159,6 +159,7 @@ void Scheduler::schedule(Clock::time_point now, StepPlan& plan, std::vector<Toke
   end_expired(now, events);
   cache_.poll_tiers();
   end_reads(now);
+  force_preemption();
 
   // Each catches up towards its last token. Those that hold blocks come first, and a victim always
   // comes after the one that needs its block: what is planned stays planned.
@@ -181,6 +182,13 @@ void Scheduler::schedule(Clock::time_point now, StepPlan& plan, std::vector<Toke
   plan.copies.insert(plan.copies.end(), cache_.copies().begin(), cache_.copies().end());
   CHECK(!plan.rows.empty() || (running_.empty() && waiting_.empty()));  // no deadlock, ever
   step_in_flight_ = !plan.empty();
+}
+
+void Scheduler::force_preemption() {
+  const auto every = static_cast<std::uint64_t>(options_.force_preempt_every);
+  if (every == 0 || static_cast<std::uint64_t>(last_step_) % every != 0 || running_.empty()) return;
+  Sequence* const victim = victim_of(running_[0]);
+  if (victim != nullptr) preempt(*victim);
 }
 
 void Scheduler::end_expired(Clock::time_point now, std::vector<TokenEvent>& events) {

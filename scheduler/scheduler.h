@@ -142,6 +142,7 @@ class Scheduler final {
   void end_expired(Clock::time_point now, std::vector<TokenEvent>& events);
   [[nodiscard]] std::int32_t next_chunk(const Sequence& sequence, std::int32_t budget) const;
   [[nodiscard]] bool obtain_slots(Sequence& sequence, std::int32_t num_tokens);
+  void force_preemption();
   [[nodiscard]] Sequence* victim_of(const Sequence& sequence) const;
   [[nodiscard]] Sequence* admit_next(Clock::time_point now);
   [[nodiscard]] bool claim_blocks(Sequence& sequence);

@@ -74,6 +74,13 @@ std::map<std::string, std::string> read_environment(const Environment& environme
   return values;
 }
 
+// As it may stand in a log: without what stands before the host.
+std::string without_secret(std::string_view name, const std::string& value) {
+  const std::size_t at = value.rfind('@');
+  if (name != "kv-remote-url" || at == std::string::npos) return value;
+  return "redis://***" + value.substr(at);
+}
+
 struct Sources {
   std::map<std::string, std::string> flags, environment, file;
 };
@@ -90,7 +97,7 @@ ServeConfig merge(const Sources& sources) {
       if (it == values->end()) continue;
       const std::string problem = spec.store(config, it->second);
       if (!problem.empty()) throw UsageError("--" + name + " (" + origin + "): " + problem);
-      shown = {name, it->second, origin};
+      shown = {name, without_secret(name, it->second), origin};
       break;
     }
     config.effective.push_back(std::move(shown));

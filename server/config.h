@@ -37,6 +37,7 @@ struct ServeConfig {
   ListenerOptions listener;
   HttpLimits http;
   std::string api_key_file;
+  std::string cache_secret_file;
   bool insecure_no_auth = false;
   std::vector<std::string> allowed_origins;
   bool use_generation_config = true;

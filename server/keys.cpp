@@ -1,11 +1,13 @@
 #include "server/keys.h"
 
+#include <fcntl.h>
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
 #include <openssl/rand.h>
 #include <openssl/sha.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -50,6 +52,36 @@ Keys::Keys() {
   if (RAND_bytes(secret_.data(), static_cast<int>(secret_.size())) != 1) {
     throw StartupError("no random numbers from the system: pages cannot be kept apart");
   }
+}
+
+Result<bool> Keys::load_secret(const std::filesystem::path& path) {
+  const auto bad = [&](const char* what) {
+    return Error{ErrorCode::kInvalidRequest, what, path.string()};
+  };
+  // Whole or not at all, and never over another's: a first start of two replicas at once included.
+  const std::filesystem::path fresh = path.string() + "." + std::to_string(::getpid());
+  const int made = ::open(fresh.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+  if (made >= 0) {
+    const bool written =
+        ::write(made, secret_.data(), secret_.size()) == static_cast<ssize_t>(secret_.size()) &&
+        ::fsync(made) == 0;
+    ::close(made);
+    const bool linked = written && (::link(fresh.c_str(), path.c_str()) == 0 || errno == EEXIST);
+    ::unlink(fresh.c_str());
+    if (!linked) return bad("cannot be made");
+  }
+  const int file = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (file < 0) return bad("cannot be read or made");
+  struct stat info {};
+  Digest found{};
+  const bool is_private = ::fstat(file, &info) == 0 && (info.st_mode & 077) == 0;
+  const bool whole = info.st_size == static_cast<off_t>(found.size()) &&
+                     ::read(file, found.data(), found.size()) == static_cast<ssize_t>(found.size());
+  ::close(file);
+  if (!is_private) return bad("others than its owner may read it (chmod 600)");
+  if (!whole) return bad("must hold 32 bytes");
+  secret_ = found;
+  return true;
 }
 
 Result<std::size_t> Keys::load(const std::filesystem::path& file) {

@@ -5,8 +5,8 @@
 // skipped; readable by its owner alone. check() may be called from any thread while reload() swaps
 // the table.
 // 1. check() and name_of() compare against every key without an early exit, in constant time each.
-// 2. salt() is a keyed digest under a secret that is drawn at start and leaves nowhere: nobody
-//    outside can guess a salt or make two equal.
+// 2. salt() is a keyed digest under a secret, drawn at start or kept in a file that its owner alone
+//    can read: nobody outside can guess a salt or make two equal.
 
 #include <array>
 #include <cstdint>
@@ -29,6 +29,10 @@ class Keys final {
  public:
   // No keys configured: everything is open. Throws StartupError where the system has no entropy.
   Keys();
+
+  // Takes the secret behind the salts from this file, so that pages are found again after a restart
+  // and by replicas; makes the file where there is none. Before the first request.
+  [[nodiscard]] Result<bool> load_secret(const std::filesystem::path& file);
 
   // Replaces all keys, or none and says why (naming file and line).
   [[nodiscard]] Result<std::size_t> load(const std::filesystem::path& file);

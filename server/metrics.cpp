@@ -7,6 +7,8 @@
 #include <array>
 #include <fstream>
 #include <limits>
+#include <string>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -106,7 +108,9 @@ void add_counts(Page& page, const engine::EngineStatus& status) {
                status.requests_failed);
   page.counter("vllm:num_preemptions_total", "Preemptions", status.num_preemptions);
   page.counter("quire_preemptions_total", "Preemptions, by what became of the pages",
-               status.num_preemptions, {{"kind", "recompute"}});
+               status.num_preemptions - status.tiers.swaps_out, {{"kind", "recompute"}});
+  page.counter("quire_preemptions_total", "Preemptions, by what became of the pages",
+               status.tiers.swaps_out, {{"kind", "swap"}});
   page.counter("quire_steps_total", "Steps of the engine", status.num_steps);
 }
 
@@ -122,6 +126,35 @@ void add_cache(Page& page, const cache::CacheStats& stats) {
   page.counter("quire_page_copies_total", "Pages copied on write", stats.copies);
   page.counter("quire_page_evictions_total", "Cached pages whose blocks were reused",
                stats.evictions);
+}
+
+void add_tiers(Page& page, const engine::EngineStatus& status) {
+  for (const cache::TierCount& count : cache::kTierCounts) {
+    const std::string name = "quire_tier_" + std::string(count.name) + "_total";
+    page.counter(name.c_str(), count.help, status.tiers.*count.member);
+  }
+  page.gauge("quire_host_tier_spans", "Spans of the host tier, by state", status.host_slots_used,
+             {{"state", "used"}});
+  page.gauge("quire_host_tier_spans", "Spans of the host tier, by state",
+             status.host_slots - status.host_slots_used, {{"state", "free"}});
+  const std::pair<const char*, const engine::TierCounts&> stores[] = {{"disk", status.disk},
+                                                                      {"remote", status.remote}};
+  using Counts = engine::TierCounts;
+  const std::tuple<const char*, const char*, std::int64_t Counts::*> counters[] = {
+      {"quire_store_hits_total", "Records read", &Counts::hits},
+      {"quire_store_misses_total", "Records asked for and not there", &Counts::misses},
+      {"quire_store_writes_total", "Records written", &Counts::writes},
+      {"quire_store_failures_total", "Reads and writes that failed", &Counts::failures},
+      {"quire_store_corrupt_total", "Records that were not as they were written", &Counts::corrupt},
+      {"quire_store_bytes_read_total", "Bytes read", &Counts::bytes_read},
+      {"quire_store_bytes_written_total", "Bytes written", &Counts::bytes_written}};
+  for (const auto& [name, help, member] : counters) {
+    for (const auto& [store, counts] : stores) {
+      page.counter(name, help, counts.*member, {{"store", store}});
+    }
+  }
+  page.gauge("quire_disk_tier_records", "Records in the disk tier's file",
+             static_cast<double>(status.disk.records));
 }
 
 void add_times(Page& page, const engine::RequestHistograms& times) {
@@ -168,6 +201,7 @@ std::string metrics_text(std::string_view model_name, const engine::Engine* engi
     add_state(page, status, engine->info());
     add_counts(page, status);
     add_cache(page, status.cache);
+    add_tiers(page, status);
     add_times(page, engine->times());
   }
   return page.text();

@@ -147,6 +147,37 @@ std::string store_body_size(ServeConfig& c, Text v) {
   return {};
 }
 
+std::string store_byte_count(std::int64_t& target, Text text, std::int64_t least) {
+  const auto value = parse_size(text);
+  if (!value) return kBadSize;
+  if (*value < least) return "must be at least " + std::to_string(least) + " bytes";
+  target = *value;
+  return {};
+}
+
+std::string store_host_memory(ServeConfig& c, Text v) {
+  return store_byte_count(c.engine.tiers.host_memory, v, 0);
+}
+
+std::string store_disk_path(ServeConfig& c, Text v) {
+  if (v.empty()) return "must not be empty";
+  c.engine.tiers.disk_path = v;
+  return {};
+}
+
+std::string store_disk_size(ServeConfig& c, Text v) {
+  return store_byte_count(c.engine.tiers.disk_size, v, 1 << 20);
+}
+
+std::string store_remote_url(ServeConfig& c, Text v) {
+  auto address = engine::parse_remote_url(v);
+  if (!address) return address.error().message;
+  c.engine.tiers.remote = std::move(address).value();
+  return {};
+}
+
+std::string store_secret_file(ServeConfig& c, Text v) { return store_text(c.cache_secret_file, v); }
+
 constexpr std::int32_t kMaxTokens = 1 << 24;
 
 // clang-format off: one row a setting.
@@ -201,6 +232,18 @@ constexpr std::array kSettings = {
                 [](ServeConfig& c, Text v) {
                   return store_switch(c.engine.enable_prefix_caching, v, false);
                 }},
+    SettingSpec{"kv-host-memory", "SIZE", "Host memory for pages that the KV cache has no room for",
+                "0; 64MiB with a disk or remote tier", store_host_memory},
+    SettingSpec{"kv-disk-path", "DIR",
+                "Folder for a file of pages that outlives restarts (prompts lie in it; mode 0600)",
+                "none", store_disk_path},
+    SettingSpec{"kv-disk-size", "SIZE", "The most that this file takes", "10GiB", store_disk_size},
+    SettingSpec{"kv-remote-url", "redis://[:PASSWORD@]HOST:PORT[/DB]",
+                "Valkey or Redis server by which replicas share pages (prompts lie in it)", "none",
+                store_remote_url},
+    SettingSpec{"cache-secret-file", "FILE",
+                "Secret of the pages' salts, mode 0600; made at the first start",
+                "quire.secret in --kv-disk-path", store_secret_file},
     SettingSpec{"max-model-len", "N", "Longest prompt and output together, in tokens",
                 "the model's",
                 [](ServeConfig& c, Text v) {

@@ -49,6 +49,28 @@ void load_keys(Keys& keys, const ServeConfig& config) {
   }
 }
 
+// Pages that outlive the process need salts that do.
+void load_secret(Keys& keys, const ServeConfig& config) {
+  const engine::TierOptions& tiers = config.engine.tiers;
+  std::filesystem::path file = config.cache_secret_file;
+  if (file.empty() && !tiers.disk_path.empty()) {
+    std::error_code made;
+    std::filesystem::create_directories(tiers.disk_path, made);
+    file = tiers.disk_path / "quire.secret";
+  }
+  if (file.empty()) {
+    if (!tiers.remote) return;
+    throw UsageError(
+        "--kv-remote-url: replicas share pages only under one secret; give each the "
+        "same --cache-secret-file");
+  }
+  const auto loaded = keys.load_secret(file);
+  if (!loaded) {
+    throw UsageError("--cache-secret-file: " + loaded.error().param + ": " +
+                     loaded.error().message);
+  }
+}
+
 void reload_keys(Keys& keys, const ServeConfig& config) {
   if (config.api_key_file.empty()) return;
   const auto loaded = keys.load(config.api_key_file);
@@ -123,6 +145,7 @@ int run_serve(const ServeConfig& config) {
                                            : find_model_folder(config.model, hugging_face_home());
   Service service(service_options(config, folder));
   load_keys(service.keys(), config);
+  load_secret(service.keys(), config);
   log_configuration(config);
 
   std::unique_ptr<engine::Engine> engine;  // outlives the connections

@@ -60,6 +60,9 @@ engine::EngineOptions options_for(const char* folder, const MixShape& shape) {
   const std::int64_t blocks = (shape.longest_prompt + shape.longest_output) / info.block_size + 4;
   options.kv_cache_memory = info.kv_bytes / info.num_blocks * blocks;
   options.scheduler.max_num_batched_tokens = 16;  // many small steps
+  // Preempted ones come back through host memory.
+  options.tiers.host_memory = *options.kv_cache_memory * 4;
+  options.tiers.read_policy = cache::ReadPolicy::kAlways;
   return options;
 }
 

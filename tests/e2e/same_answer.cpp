@@ -6,7 +6,10 @@
 //               [--requests 200] [--seed 1]
 //
 // The plain engine has no prefix cache; of the others most have. Prints a table. Exit status 0: no
-// difference, small pools did preempt, and prefix hits, partial hits and forks happened.
+// difference, small pools did preempt, and prefix hits, partial hits, forks, swaps, recomputes and
+// reads of every tier happened, the disk's also after a restart.
+
+#include <stdlib.h>
 
 #include <algorithm>
 #include <charconv>
@@ -14,11 +17,13 @@
 #include <cstdio>
 #include <cstring>
 #include <exception>
+#include <filesystem>
 #include <functional>
 #include <optional>
 #include <stdexcept>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "engine/engine.h"
 #include "tests/e2e/company.h"
@@ -44,12 +49,28 @@ struct Variation {
   std::string name;
   std::function<void(EngineOptions&)> change;
   bool must_be_equal = true;  // false: only reported
+  bool restarted = false;     // what the disk tier holds is from an engine before this one
 };
 
 // Over all variations: what must have happened, or the run shows nothing of it.
 struct Happened {
   cache::CacheStats cache;
+  cache::TierStats tiers;
   std::int64_t preemptions = 0;
+  std::int64_t after_restart = 0;  // records read that another process's engine wrote
+};
+
+// A folder of its own for the disk tier, gone at the end.
+struct Folder {
+  Folder() {
+    std::string name = (std::filesystem::temp_directory_path() / "same-answer-XXXXXX").string();
+    if (::mkdtemp(name.data()) == nullptr) throw std::runtime_error("no temporary folder");
+    path = name;
+  }
+  ~Folder() { std::filesystem::remove_all(path); }
+  Folder(const Folder&) = delete;
+  Folder& operator=(const Folder&) = delete;
+  std::filesystem::path path;
 };
 
 Device device_of(std::string_view name) {
@@ -178,6 +199,29 @@ std::vector<Variation> make_variations(std::int64_t pool_bytes) {
   return variations;
 }
 
+// The tiers below the device; sequences are preempted by force, and the pool is small, so that
+// their pages do not stay there.
+void add_tiers(std::vector<Variation>& variations, std::int64_t pool_bytes, const Folder& folder) {
+  using cache::ReadPolicy;
+  const auto add = [&](std::string name, std::int64_t host, ReadPolicy policy, bool disk) {
+    variations.push_back({.name = std::move(name), .change = [=, &folder](EngineOptions& o) {
+                            o.enable_prefix_caching = true;
+                            o.kv_cache_memory = pool_bytes;
+                            o.scheduler.force_preempt_every = 2;
+                            o.scheduler.max_preemptions = 20;
+                            o.tiers.host_memory = host;
+                            o.tiers.read_policy = policy;
+                            if (disk) o.tiers.disk_path = folder.path;
+                          }});
+  };
+  add("a pool for one or two, swap always", pool_bytes * 8, ReadPolicy::kAlways, false);
+  add("the same, swap where it is cheaper", pool_bytes * 8, ReadPolicy::kCheaper, false);
+  add("the same, swap never", pool_bytes * 8, ReadPolicy::kNever, false);
+  add("little host memory, disk", pool_bytes, ReadPolicy::kAlways, true);
+  add("the same after a restart", pool_bytes, ReadPolicy::kAlways, true);
+  variations.back().restarted = true;
+}
+
 // Another level of instructions is outside the law's scope; whether it is equal is worth a line.
 void add_instruction_sets(std::vector<Variation>& variations, Device device) {
   if (device != Device::kAuto && device != Device::kCpu) return;
@@ -200,15 +244,34 @@ int count_differences(const std::vector<RequestRecord>& expected,
   return differing;
 }
 
-bool print_happened(const Happened& sum) {
-  std::printf(
-      "prefix hits %lld, partial hits %lld, forks %lld, pages copied %lld, evicted %lld, "
-      "preemptions %lld\n",
-      static_cast<long long>(sum.cache.hits), static_cast<long long>(sum.cache.partial_hits),
-      static_cast<long long>(sum.cache.forks), static_cast<long long>(sum.cache.copies),
-      static_cast<long long>(sum.cache.evictions), static_cast<long long>(sum.preemptions));
-  const bool all = sum.cache.hits > 0 && sum.cache.partial_hits > 0 && sum.cache.forks > 0 &&
-                   sum.cache.copies > 0 && sum.cache.evictions > 0 && sum.preemptions > 0;
+void add_to(Happened& sum, const engine::EngineStatus& status, bool restarted) {
+  sum.cache.hits += status.cache.hits;
+  sum.cache.partial_hits += status.cache.partial_hits;
+  sum.cache.forks += status.cache.forks;
+  sum.cache.copies += status.cache.copies;
+  sum.cache.evictions += status.cache.evictions;
+  sum.preemptions += status.num_preemptions;
+  for (const cache::TierCount& count : cache::kTierCounts)
+    sum.tiers.*count.member += status.tiers.*count.member;
+  if (restarted) sum.after_restart += status.disk.hits;
+}
+
+bool print_happened(const Happened& sum, bool with_tiers) {
+  const std::pair<const char*, std::int64_t> counts[] = {
+      {"prefix hits", sum.cache.hits},      {"partial hits", sum.cache.partial_hits},
+      {"forks", sum.cache.forks},           {"pages copied", sum.cache.copies},
+      {"evicted", sum.cache.evictions},     {"preemptions", sum.preemptions},
+      {"swaps out", sum.tiers.swaps_out},   {"swaps in", sum.tiers.swaps_in},
+      {"recomputes", sum.tiers.recomputes}, {"spans read from host memory", sum.tiers.host_reads},
+      {"from disk", sum.tiers.lower_reads}, {"from disk after a restart", sum.after_restart}};
+  bool all = true;
+  for (const auto& [name, count] : counts) {
+    if (!with_tiers && &count >= &counts[6].second) break;
+    std::printf("%s%s %lld", name == counts[0].first ? "" : ", ", name,
+                static_cast<long long>(count));
+    all = all && count > 0;
+  }
+  std::printf("\n");
   if (!all) std::printf("one of these did not happen: this run shows nothing of it\n");
   return all;
 }
@@ -230,12 +293,7 @@ bool run_variation(const Variation& variation, EngineOptions options,
               static_cast<long long>(result.num_left), static_cast<long long>(status.cache.hits),
               static_cast<long long>(status.cache.partial_hits),
               static_cast<long long>(status.cache.forks), taken.count(), differing);
-  sum.cache.hits += status.cache.hits;
-  sum.cache.partial_hits += status.cache.partial_hits;
-  sum.cache.forks += status.cache.forks;
-  sum.cache.copies += status.cache.copies;
-  sum.cache.evictions += status.cache.evictions;
-  sum.preemptions += status.num_preemptions;
+  add_to(sum, status, variation.restarted);
   std::fflush(stdout);
   return differing == 0 || !variation.must_be_equal;
 }
@@ -245,8 +303,10 @@ int run(Arguments arguments) {
   std::vector<engine::GenerationRequest> requests;
   std::vector<RequestRecord> expected;
   std::int64_t pool_bytes = 0;
+  bool with_tiers = true;
   {
     const auto engine = start(plain);
+    with_tiers = engine->info().backend.find("cuda") == std::string::npos;  // pages in its memory
     std::printf("%s on %s, %d requests, seed %llu\n", engine->info().architecture.c_str(),
                 engine->info().backend.c_str(), arguments.shape.count,
                 static_cast<unsigned long long>(arguments.shape.seed));
@@ -265,13 +325,15 @@ int run(Arguments arguments) {
               "aborts", "hits", "partial", "forks", "seconds", "differing");
 
   std::vector<Variation> variations = make_variations(pool_bytes);
+  const Folder folder;
+  if (with_tiers) add_tiers(variations, pool_bytes, folder);
   add_instruction_sets(variations, arguments.device);
   bool good = true;
   Happened sum;
   std::uint64_t seed = arguments.shape.seed;
   for (const Variation& variation : variations)
     good = run_variation(variation, plain, requests, expected, ++seed, sum) && good;
-  good = print_happened(sum) && good;
+  good = print_happened(sum, with_tiers) && good;
   std::printf("%s\n", good ? "the same answer, always" : "NOT the same answer");
   return good ? 0 : 1;
 }
