@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <span>
 
+#include "engine/heartbeat.h"
 #include "proto/types.h"
 
 namespace quire::engine {
@@ -24,6 +25,7 @@ struct BatchInput {
   std::span<const BlockId> block_ids;             // flat
   std::span<const std::int32_t> block_start;      // [R + 1]
   std::span<const std::int32_t> sample_tokens;    // [S] indices t whose hidden state is wanted
+  Heartbeat* heartbeat = nullptr;                 // beaten after each layer; null: nobody watches
 
   [[nodiscard]] std::int64_t num_tokens() const {
     return static_cast<std::int64_t>(token_ids.size());

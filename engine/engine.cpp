@@ -67,9 +67,8 @@ EngineStatus Engine::status() const {
   }
   status.ready = status.alive && gauges.warm && !status.draining;
   if (!gauges.idle) {
-    const Clock::time_point last{Clock::duration(gauges.heartbeat.load())};
     status.heartbeat_age =
-        std::chrono::duration_cast<std::chrono::milliseconds>(Clock::now() - last);
+        std::chrono::duration_cast<std::chrono::milliseconds>(gauges.heartbeat.age());
   }
   status.running = gauges.running;
   status.waiting = std::max(0, status.waiting - status.running);

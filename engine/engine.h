@@ -35,10 +35,13 @@ struct GenerationRequest {
   std::int32_t n = 1;
   SamplingParams sampling;  // max_tokens is final here
   std::int32_t priority = 0;
+  std::uint64_t tenant = 0;   // has a fair share of what is served
   CacheSalt cache_salt = {};  // pages are shared only with requests of the same
   std::vector<std::string> stop;
   bool include_stop_str_in_output = false;
   bool skip_special_tokens = true;
+  // Beside the scheduler's own; what is not done by then ends with kAbort.
+  std::chrono::steady_clock::time_point deadline = std::chrono::steady_clock::time_point::max();
 };
 
 struct RequestHistograms;

@@ -55,6 +55,7 @@ EngineLoop::EngineLoop(const EngineOptions& options, EngineParts parts)
       streams_(static_cast<std::size_t>(max_in_flight_)) {
   gauges_.total_blocks = cache_.usage().total_blocks;
   gauges_.free_blocks = cache_.usage().free_blocks;
+  parts_.executor->set_heartbeat(&gauges_.heartbeat);
   scheduler_.reserve(plan_, events_);
   output_.samples.reserve(plan_.samples.capacity());
   output_.tokens.reserve(plan_.samples.capacity());
@@ -146,7 +147,7 @@ void EngineLoop::wait_for_work() {
       mailbox_->wake.wait(lock, has_work);
     }
   }
-  gauges_.heartbeat.store(Clock::now().time_since_epoch().count(), std::memory_order_relaxed);
+  gauges_.heartbeat.beat();
   gauges_.idle = false;
   rate_since_ = Clock::now();
   rate_tokens_ = gauges_.generation_tokens;
@@ -267,7 +268,10 @@ void EngineLoop::deliver() {
       gauges_.generation_tokens.fetch_add(1, std::memory_order_relaxed);
       entry->times.token(now, times_);
     }
-    switch (entry->stream->push(entry->choice, event)) {
+    ChoiceReport report = entry->times.report();
+    report.num_prefill_chunks = event.num_prefill_chunks;
+    report.num_preemptions = event.num_preemptions;
+    switch (entry->stream->push(entry->choice, event, report)) {
       case StreamState::Push::kOpen:
         break;
       case StreamState::Push::kFull:
@@ -323,7 +327,7 @@ void EngineLoop::publish() {
   constexpr auto kRelaxed = std::memory_order_relaxed;
   const scheduler::SchedulerStats stats = scheduler_.stats();
   const Clock::time_point now = Clock::now();
-  gauges_.heartbeat.store(now.time_since_epoch().count(), kRelaxed);
+  gauges_.heartbeat.beat();
   gauges_.running.store(stats.running, kRelaxed);
   gauges_.waiting.store(stats.waiting, kRelaxed);
   gauges_.preemptions.store(stats.num_preemptions, kRelaxed);

@@ -6,6 +6,7 @@
 #include <cstdint>
 
 #include "cache/kv_cache_manager.h"
+#include "engine/heartbeat.h"
 
 namespace quire::engine {
 
@@ -13,7 +14,7 @@ struct Gauges {
   std::atomic<bool> alive{false};
   std::atomic<bool> warm{false};
   std::atomic<bool> idle{false};
-  std::atomic<std::int64_t> heartbeat{0};  // steady clock, nanoseconds
+  Heartbeat heartbeat;
   std::atomic<std::int32_t> running{0}, waiting{0}, free_blocks{0}, total_blocks{0};
   std::atomic<std::int64_t> steps{0}, preemptions{0}, prompt_tokens{0}, generation_tokens{0};
   std::atomic<std::int64_t> accepted{0}, finished{0}, stopped{0}, aborted{0}, failed{0};

@@ -232,7 +232,8 @@ void ModelRunner::execute(const StepPlan& plan, StepOutput& output) {
   CHECK(plan.more_groups.empty());  // BatchInput has the tables of one group
   scratch.flatten(plan, storage_->spec().groups.front().block_size);
   scratch.last_sampled.clear();
-  const BatchInput batch = scratch.batch(plan);
+  BatchInput batch = scratch.batch(plan);
+  batch.heartbeat = heartbeat();
   backend_->begin_step(batch);
   copy_pages(plan, output);
   if (batch.num_tokens() > 0) sample(plan, model_->forward(batch, *storage_), output);
@@ -284,6 +285,7 @@ void ModelRunner::sample(const StepPlan& plan, TensorView hidden, StepOutput& ou
         },
         &tile);
     for (std::int64_t i = 0; i < n; ++i) scratch.emit(i, output);
+    if (heartbeat() != nullptr) heartbeat()->beat();
   }
 }
 

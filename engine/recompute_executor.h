@@ -18,6 +18,7 @@ class RecomputeExecutor final : public StepExecutor {
   }
 
   void execute(const scheduler::StepPlan& plan, scheduler::StepOutput& output) override;
+  void set_heartbeat(Heartbeat* heartbeat) override { inner_->set_heartbeat(heartbeat); }
 
  private:
   StepExecutor* inner_;

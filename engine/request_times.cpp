@@ -1,5 +1,6 @@
 #include "engine/request_times.h"
 
+#include <algorithm>
 #include <array>
 
 namespace quire::engine {
@@ -52,11 +53,22 @@ void RequestTimes::token(Clock::time_point now, RequestHistograms& all) {
   } else {
     const double gap = seconds(now - last_token_);
     all.inter_token_latency.observe(gap);
+    largest_gap_ = std::max(largest_gap_, gap);
     if (gap > all.largest_gap.load(std::memory_order_relaxed)) {
       all.largest_gap.store(gap, std::memory_order_relaxed);
     }
   }
   last_token_ = now;
+}
+
+ChoiceReport RequestTimes::report() const {
+  const auto since_arrival = [this](Clock::time_point time) {
+    return time == Clock::time_point{} ? -1.0 : seconds(time - arrival_);
+  };
+  return {.started = since_arrival(started_),
+          .first_token = since_arrival(first_token_),
+          .last_token = since_arrival(last_token_),
+          .largest_gap = largest_gap_};
 }
 
 void RequestTimes::end(Clock::time_point now, FinishReason finish, RequestHistograms& all) const {

@@ -8,6 +8,7 @@
 #include <cstdint>
 
 #include "engine/histogram.h"
+#include "engine/token_stream.h"
 #include "proto/types.h"
 
 namespace quire::engine {
@@ -41,11 +42,14 @@ class RequestTimes final {
   void token(Clock::time_point now, RequestHistograms& all);
   // A sequence that was aborted or failed counts only its tokens.
   void end(Clock::time_point now, FinishReason finish, RequestHistograms& all) const;
+  // What is known of it so far; chunks and preemptions are not among it.
+  [[nodiscard]] ChoiceReport report() const;
 
  private:
   Clock::time_point arrival_{}, started_{}, first_token_{}, last_token_{};
   std::int32_t num_prompt_tokens_ = 0;
   std::int32_t num_tokens_ = 0;
+  double largest_gap_ = 0.0;
 };
 
 }  // namespace quire::engine

@@ -82,6 +82,8 @@ Submission make_submission(EngineLoop& loop, const GenerationRequest& request,
       sequence->id = loop.next_sequence_id();
       sequence->priority = request.priority;
       sequence->arrival_time = now;
+      sequence->deadline = request.deadline;
+      sequence->tenant = request.tenant;
       sequence->choice = i;
       sequence->salt = request.cache_salt;
       sequence->leader = leader;

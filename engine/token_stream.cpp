@@ -37,6 +37,7 @@ Delta take_delta(ChoiceBuffer& choice, std::int32_t index) {
   } else if (const auto* token = std::get_if<StopToken>(&choice.stop_reason)) {
     delta.stop_reason = token->id;
   }
+  delta.report = choice.report;
   choice.told_finish = choice.closed();
   return delta;
 }
@@ -56,10 +57,12 @@ ChoiceBuffer::ChoiceBuffer(const Tokenizer& tokenizer, bool skip_special, StopMa
   top.reserve(limits.tokens * limits.top);
 }
 
-StreamState::Push StreamState::push(std::int32_t index, const scheduler::TokenEvent& event) {
+StreamState::Push StreamState::push(std::int32_t index, const scheduler::TokenEvent& event,
+                                    const ChoiceReport& report) {
   const std::lock_guard lock(mutex);
   ChoiceBuffer& choice = choices[static_cast<std::size_t>(index)];
   if (choice.closed()) return Push::kClosed;
+  choice.report = report;
   choice.num_cached_tokens = event.num_cached_tokens;
   if (event.token != kNoToken) {
     if (!event.is_prompt) ++choice.num_output_tokens;

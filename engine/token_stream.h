@@ -33,6 +33,16 @@ struct StreamToken {
   std::vector<TokenLogprob> top;  // best first
 };
 
+// What happened to one choice so far. Seconds from its arrival; negative: it has not happened.
+struct ChoiceReport {
+  double started = -1.0;  // the first step that computes it
+  double first_token = -1.0;
+  double last_token = -1.0;
+  double largest_gap = 0.0;  // between two of its tokens
+  std::int32_t num_prefill_chunks = 0;
+  std::int32_t num_preemptions = 0;
+};
+
 // What one choice said since the last drain.
 struct Delta {
   std::int32_t choice = 0;  // prompt_index * n + i
@@ -42,6 +52,7 @@ struct Delta {
   std::int32_t num_cached_tokens = 0;  // of its prompt: not computed for this choice
   FinishReason finish = FinishReason::kNone;
   std::variant<std::monostate, TokenId, std::string> stop_reason;
+  ChoiceReport report;
 };
 
 // Told when a stream has something to drain.

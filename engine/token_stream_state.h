@@ -60,6 +60,7 @@ struct ChoiceBuffer {
   std::vector<TokenLogprob> top;
   std::int32_t num_output_tokens = 0;
   std::int32_t num_cached_tokens = 0;
+  ChoiceReport report;
   FinishReason finish = FinishReason::kNone;
   std::variant<std::monostate, StopToken, int> stop_reason;  // int: index of the stop string
   bool told_finish = false;                                  // the final delta was handed out
@@ -78,7 +79,7 @@ struct StreamState {
 
   // Takes one event of choice `index`. kFull: pause the sequence; kStopString: the choice ended by
   // a stop string that the scheduler does not know of; kClosed: the event was its last.
-  Push push(std::int32_t index, const scheduler::TokenEvent& event);
+  Push push(std::int32_t index, const scheduler::TokenEvent& event, const ChoiceReport& report);
   // Tells the reader once that there is something to drain. The mutex is held.
   void notify_locked();
 

@@ -1,7 +1,7 @@
 #pragma once
-// The two orders of the scheduler, and the queues that keep them.
+// The two orders of the scheduler, and the queue that keeps the second.
 //
-// RequestQueue: sequences that wait and could run, by (priority, arrival).
+// RunsBefore: by (priority, arrival): who takes blocks from whom, and a tenant's waiting line.
 // ExpiryQueue: all sequences, by the time at which the scheduler ends them by itself.
 // Both orders are total (the id decides last), so that a run is reproducible.
 
@@ -24,7 +24,6 @@ struct ExpiresBefore {
   }
 };
 
-using RequestQueue = SequenceHeap<&Sequence::queue_slot, RunsBefore>;
 using ExpiryQueue = SequenceHeap<&Sequence::expiry_slot, ExpiresBefore>;
 
 }  // namespace quire::scheduler

@@ -27,6 +27,8 @@ TokenEvent ending_event(const Sequence& sequence, FinishReason finish) {
   event.sequence = sequence.id;
   event.finish = finish;
   event.num_cached_tokens = std::max(0, sequence.num_cached_tokens);
+  event.num_prefill_chunks = sequence.num_prefill_chunks;
+  event.num_preemptions = sequence.num_preemptions;
   return event;
 }
 
@@ -41,6 +43,8 @@ TokenEvent& append_event(const Sequence& sequence, const StepSample& sample,
   event.logprob = chosen.logprob;
   event.top = {output.top.data() + chosen.top_begin, static_cast<std::size_t>(chosen.top_count)};
   event.num_cached_tokens = sequence.num_cached_tokens;
+  event.num_prefill_chunks = sequence.num_prefill_chunks;
+  event.num_preemptions = sequence.num_preemptions;
   return event;
 }
 
@@ -107,6 +111,7 @@ void Scheduler::add(std::unique_ptr<Sequence> sequence) {
   CHECK(!check_admission(sequence->num_prompt_tokens, sequence->params.max_tokens));
   make_room_in(*sequence);
   Sequence& added = index_.insert(std::move(sequence));
+  waiting_.join(added);
   added.state = SequenceState::kWaiting;
   added.expires_at = expiry_of(added);
   expiry_.push(added);
@@ -234,7 +239,8 @@ bool Scheduler::is_protected(const Sequence& sequence) const {
 }
 
 // The head of the queue, if it gets a seat and its blocks, for which paused ones give way. Nobody
-// overtakes the head: else it might wait for ever for a large number of blocks.
+// overtakes the head (but for tenants that were served less, so many times at most): else it might
+// wait for ever for a large number of blocks.
 Sequence* Scheduler::admit_next(Clock::time_point now) {
   const auto max_seats = static_cast<std::size_t>(options_.max_num_seqs);
   while (!waiting_.empty() && num_seats_taken() < max_seats && begin_reads(waiting_.front(), now)) {
@@ -245,6 +251,7 @@ Sequence* Scheduler::admit_next(Clock::time_point now) {
     if (parked_.empty()) return nullptr;
     preempt(parked_.back());
   }
+  waiting_.note_admitted(head);
   leave_line(head);
   head.state = SequenceState::kRunning;
   enter_line(head);
@@ -290,6 +297,11 @@ void Scheduler::preempt(Sequence& victim) {
 }
 
 void Scheduler::plan_row(Sequence& sequence, std::int32_t num_tokens, StepPlan& plan) {
+  if (sequence.num_computed_tokens < sequence.num_prompt_tokens) ++sequence.num_prefill_chunks;
+  const std::int32_t end = sequence.num_computed_tokens + num_tokens;
+  waiting_.charge(sequence,
+                  end - std::clamp(sequence.num_charged_tokens, sequence.num_computed_tokens, end));
+  sequence.num_charged_tokens = std::max(sequence.num_charged_tokens, end);
   append_row(sequence, num_tokens, cache_, plan);
   sequence.planned_in = plan.step_id;
 }
@@ -378,6 +390,7 @@ void Scheduler::remove(Sequence& sequence, FinishReason finish) {
   stop_reading(sequence);
   release_followers(sequence);
   expiry_.erase(sequence);
+  waiting_.leave(sequence);
   cache_.free(sequence.blocks);
   sequence.state = SequenceState::kFinished;
   const bool plan_points_to_it = step_in_flight_ && sequence.planned_in == last_step_;
@@ -386,7 +399,8 @@ void Scheduler::remove(Sequence& sequence, FinishReason finish) {
 }
 
 Clock::time_point Scheduler::expiry_of(const Sequence& sequence) const {
-  const auto deadline = later(sequence.arrival_time, options_.request_deadline);
+  const auto deadline =
+      std::min(later(sequence.arrival_time, options_.request_deadline), sequence.deadline);
   if (!sequence.paused) return deadline;
   return std::min(deadline, later(sequence.paused_since, options_.stall_timeout));
 }

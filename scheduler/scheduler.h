@@ -3,9 +3,9 @@
 //
 // There is no prefill phase and no decode phase: each sequence catches up num_computed_tokens to
 // num_tokens within the step's token budget, running ones first, then waiting ones by (priority,
-// arrival). A sequence that gets no block preempts the running sequence that comes last, or waits.
-// Pure: (state, options, now) -> StepPlan; no I/O, no thread, no clock of its own. One owner: the
-// engine thread.
+// arrival), or where several tenants wait, as fair_queue.h says. A sequence that gets no block
+// preempts the running sequence that comes last, or waits. Pure: (state, options, now) -> StepPlan;
+// no I/O, no thread, no clock of its own. One owner: the engine thread.
 //
 // 1. The running sequence that comes first by (priority, arrival) is never preempted. (A paused one
 //    does not run: it is the first to give its blocks to others.)
@@ -40,6 +40,7 @@
 #include "proto/error.h"
 #include "proto/types.h"
 #include "scheduler/admission.h"
+#include "scheduler/fair_queue.h"
 #include "scheduler/options.h"
 #include "scheduler/request_queue.h"
 #include "scheduler/running_list.h"
@@ -174,11 +175,11 @@ class Scheduler final {
   cache::KvCacheManager& cache_;
   const Admission admission_;
 
-  SequenceIndex index_;   // all, and their owner
-  ExpiryQueue expiry_;    // all
-  RequestQueue waiting_;  // kWaiting, not paused
-  RunningList running_;   // kRunning, not paused
-  RunningList parked_;    // kRunning, paused: keeps its blocks and its seat while nobody needs them
+  SequenceIndex index_;  // all, and their owner
+  ExpiryQueue expiry_;   // all
+  FairQueue waiting_;    // kWaiting, not paused
+  RunningList running_;  // kRunning, not paused
+  RunningList parked_;   // kRunning, paused: keeps its blocks and its seat while nobody needs them
   std::vector<Sequence*> reading_;  // kWaiting, and pages of theirs are being read
 
   StepId last_step_{};

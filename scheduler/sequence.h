@@ -28,8 +28,11 @@ struct Sequence {
   std::chrono::steady_clock::time_point arrival_time{};
   std::int32_t choice = 0;  // index within its own prompt
   SamplingParams params;
-  CacheSalt salt;       // whose pages it may share
-  SequenceId leader{};  // a sequence with the same prompt (n > 1), added before; 0: none
+  std::uint64_t tenant = 0;  // who is to have a fair share of what is served
+  CacheSalt salt;            // whose pages it may share
+  SequenceId leader{};       // a sequence with the same prompt (n > 1), added before; 0: none
+  // The client's own; the scheduler's may come earlier.
+  std::chrono::steady_clock::time_point deadline = std::chrono::steady_clock::time_point::max();
 
   std::vector<TokenId> tokens;  // prompt, then output
   std::int32_t num_prompt_tokens = 0;
@@ -39,17 +42,22 @@ struct Sequence {
   bool paused = false;
   std::chrono::steady_clock::time_point paused_since{};
   std::int32_t num_preemptions = 0;  // while it could have run: those of a paused one do not count
-  std::int32_t num_scored_tokens = 0;  // prompt tokens whose logprob was already told
+  std::int32_t num_prefill_chunks = 0;  // steps that computed a part of its prompt
+  std::int32_t num_scored_tokens = 0;   // prompt tokens whose logprob was already told
   cache::SequenceBlocks blocks;
   // Prompt tokens that did not have to be computed when it started first; -1: it has not started.
   std::int32_t num_cached_tokens = -1;
 
   // The scheduler's own; meaningless to others.
-  std::chrono::steady_clock::time_point expires_at{};   // deadline, or end of patience while paused
-  std::int32_t queue_slot = -1;                         // where it stands in the request queue
-  std::int32_t expiry_slot = -1;                        // and in the expiry queue
-  StepId planned_in{};                                  // the last step that has a row of it
-  cache::ReadTicket reads = cache::kNoTicket;           // its pages are on their way from below
+  std::chrono::steady_clock::time_point expires_at{};  // deadline, or end of patience while paused
+  std::int32_t tenant_slot = -1;  // its tenant's place in the queue, and its own in its heap
+  Sequence* heap_parent = nullptr;
+  Sequence* heap_left = nullptr;
+  Sequence* heap_right = nullptr;
+  std::int32_t num_charged_tokens = 0;         // counted as served to the tenant: once each
+  std::int32_t expiry_slot = -1;               // where it stands in the expiry queue
+  StepId planned_in{};                         // the last step that has a row of it
+  cache::ReadTicket reads = cache::kNoTicket;  // its pages are on their way from below
   std::chrono::steady_clock::time_point reads_until{};  // then it goes on without them
   std::int32_t read_rounds = 0;                         // since it last came to wait
   Sequence* waits_for = nullptr;       // the leader whose prompt is still being computed

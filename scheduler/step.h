@@ -127,6 +127,8 @@ struct TokenEvent {
   FinishReason finish = FinishReason::kNone;
   TokenId stop_token = kNoToken;       // which id ended it, where finish is kStop
   std::int32_t num_cached_tokens = 0;  // of its prompt, that did not have to be computed
+  std::int32_t num_prefill_chunks = 0;
+  std::int32_t num_preemptions = 0;
 };
 
 }  // namespace quire::scheduler

@@ -38,6 +38,10 @@ struct ServeConfig {
   HttpLimits http;
   std::string api_key_file;
   std::string cache_secret_file;
+  int max_concurrent_per_key = 0;
+  std::string ssl_certfile, ssl_keyfile;  // both or none
+  std::optional<std::uint16_t> metrics_port;
+  bool log_content = false;
   bool insecure_no_auth = false;
   std::vector<std::string> allowed_origins;
   bool use_generation_config = true;

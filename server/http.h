@@ -10,6 +10,8 @@
 #include <utility>
 #include <vector>
 
+#include "server/peer_address.h"
+
 namespace quire::server {
 
 // Limits on what a peer may send and how long it may take. Defaults are from RELIABILITY's list.
@@ -24,6 +26,7 @@ struct HttpLimits {
   std::int64_t max_bodies_bytes = 256 << 20;       // all bodies in flight together
   std::size_t max_requests_per_connection = 1000;  // a long-lived client reconnects now and then
 
+  std::chrono::milliseconds tls_handshake_timeout = std::chrono::seconds(5);
   std::chrono::milliseconds header_timeout = std::chrono::seconds(10);
   std::chrono::milliseconds body_gap_timeout = std::chrono::seconds(10);  // between two reads
   std::chrono::milliseconds body_timeout = std::chrono::seconds(60);
@@ -92,8 +95,10 @@ struct HttpRequest {
   bool keep_alive = true;
   bool expects_continue = false;
   // Set by the session.
+  PeerAddress peer;
   std::string id;        // X-Request-Id: the client's, or made
   std::string path_arg;  // what {id} of the route matched, percent-decoded
+  std::string key_name;  // whose key came with it; empty where none was asked for
 
   // The first field of that name (lower case), or empty.
   [[nodiscard]] std::string_view field(std::string_view name) const {

@@ -30,10 +30,33 @@ using boost::system::error_code;
 constexpr std::int64_t kReservedFiles = 64;
 // Connections beyond max_connections that still get their 503.
 constexpr int kOverloadConnections = 256;
+// The same of one address, beyond its own limit, for their 429.
+constexpr int kOverloadOfAddress = 32;
 // How long accepting pauses when the process is out of descriptors.
 constexpr std::chrono::milliseconds kAcceptPause{100};
 
 int open_spare() { return open("/dev/null", O_RDONLY | O_CLOEXEC); }
+
+PeerAddress address_of(const tcp::socket& socket) {
+  error_code ec;
+  const auto endpoint = socket.remote_endpoint(ec);
+  PeerAddress peer;
+  if (ec) return peer;  // it has gone already
+  asio::ip::address address = endpoint.address();
+  if (address.is_v6() && address.to_v6().is_v4_mapped()) {
+    address = asio::ip::make_address_v4(asio::ip::v4_mapped, address.to_v6());
+  }
+  peer.loopback = address.is_loopback();
+  if (address.is_v4()) {
+    const auto bytes = address.to_v4().to_bytes();
+    peer.bytes = {0xff, 0xff, 0xff, 0xff};  // no network of IPv6 begins so
+    std::copy(bytes.begin(), bytes.end(), peer.bytes.begin() + 4);
+  } else {
+    const auto bytes = address.to_v6().to_bytes();
+    std::copy_n(bytes.begin(), peer.bytes.size(), peer.bytes.begin());
+  }
+  return peer;
+}
 
 bool out_of_files(error_code ec) {
   return ec == asio::error::no_descriptors || ec.value() == ENFILE ||
@@ -73,10 +96,11 @@ std::int64_t raise_file_limit() {
 }
 
 struct HttpServer::State {
-  State(const ListenerOptions& listener_options, Service& shared_service)
-      : options(listener_options), service(shared_service) {
+  State(const ListenerOptions& listener_options, Service& shared_service, const TlsContext* tls,
+        std::span<const Route> table)
+      : options(listener_options), service(shared_service), door{service, tls, table} {
     for (int i = 0; i < std::max(options.io_threads, 1); ++i) {
-      io.push_back(std::make_unique<IoThread>(service));
+      io.push_back(std::make_unique<IoThread>(door));
     }
     acceptor = std::make_unique<tcp::acceptor>(io.front()->context);
     const std::int64_t files = raise_file_limit() - kReservedFiles - kOverloadConnections;
@@ -88,12 +112,16 @@ struct HttpServer::State {
   asio::awaitable<void> accept_loop();
   void shed(IoThread& thread);
   void adopt(IoThread& thread, tcp::socket socket);
-  [[nodiscard]] int num_connections() const { return connections.load(std::memory_order_relaxed); }
+  [[nodiscard]] Welcome welcome(int count, int of_address, const PeerAddress& peer) const;
+  [[nodiscard]] int most_of(const PeerAddress& peer) const;
+  [[nodiscard]] int num_connections() const {
+    return door.connections.load(std::memory_order_relaxed);
+  }
 
   ListenerOptions options;
   Service& service;
+  Door door;
   int max_connections = 0;
-  std::atomic<int> connections{0};
   std::vector<std::unique_ptr<IoThread>> io;
   std::unique_ptr<tcp::acceptor> acceptor;
   std::vector<std::thread> threads;
@@ -129,13 +157,33 @@ void HttpServer::State::shed(IoThread& thread) {
   spare_file = open_spare();
 }
 
+// 0: any number.
+int HttpServer::State::most_of(const PeerAddress& peer) const {
+  if (options.max_connections_per_address) return *options.max_connections_per_address;
+  return peer.loopback ? 0 : kMaxConnectionsPerAddress;
+}
+
+Welcome HttpServer::State::welcome(int count, int of_address, const PeerAddress& peer) const {
+  if (count > max_connections) return Welcome::kTooMany;
+  const int most = most_of(peer);
+  return most != 0 && of_address > most ? Welcome::kTooManyOfAddress : Welcome::kServe;
+}
+
+// Far beyond a limit the connection is closed without a word.
 void HttpServer::State::adopt(IoThread& thread, tcp::socket socket) {
-  const int count = num_connections();
-  if (count >= max_connections + kOverloadConnections) return;  // closes it
-  connections.fetch_add(1, std::memory_order_relaxed);
+  const PeerAddress peer = address_of(socket);
+  const int count = door.connections.fetch_add(1, std::memory_order_relaxed) + 1;
+  const int of_address = door.addresses.add(peer);
+  const int most = most_of(peer);
+  if (count > max_connections + kOverloadConnections ||
+      (most != 0 && of_address > most + kOverloadOfAddress)) {
+    door.addresses.remove(peer);
+    door.connections.fetch_sub(1, std::memory_order_relaxed);
+    return;
+  }
   auto moved = std::make_shared<tcp::socket>(std::move(socket));
-  asio::post(thread.context, [this, &thread, moved, overloaded = count >= max_connections] {
-    std::make_shared<Session>(thread, std::move(*moved), overloaded, connections)->start();
+  asio::post(thread.context, [&thread, moved, peer, met = welcome(count, of_address, peer)] {
+    std::make_shared<Session>(thread, std::move(*moved), met, peer)->start();
   });
 }
 
@@ -159,8 +207,9 @@ asio::awaitable<void> HttpServer::State::accept_loop() {
   }
 }
 
-HttpServer::HttpServer(const ListenerOptions& options, Service& service)
-    : state_(std::make_unique<State>(options, service)) {
+HttpServer::HttpServer(const ListenerOptions& options, Service& service, const TlsContext* tls,
+                       std::span<const Route> table)
+    : state_(std::make_unique<State>(options, service, tls, table)) {
   state_->bind();
 }
 

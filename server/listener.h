@@ -4,16 +4,20 @@
 // Made, started and stopped by one thread; the service outlives it. It answers from start() on,
 // also while the model is still being loaded.
 // 1. At most max_connections are served; beyond, a connection gets one 503; far beyond, it is
-// closed.
+// closed. The same for those of one address, with 429.
 // 2. Running out of file descriptors never makes it spin: it sheds one connection and waits.
 // 3. stop() ends every connection, whatever its state, and joins the threads, the work pool's too:
 // after it nothing uses the engine, which may then go before the service.
 
 #include <cstdint>
 #include <memory>
+#include <optional>
+#include <span>
 #include <string>
 
+#include "server/router.h"
 #include "server/service.h"
+#include "server/tls.h"
 
 namespace quire::server {
 
@@ -23,12 +27,18 @@ struct ListenerOptions {
   int io_threads = 1;
   int max_connections = 10000;  // cut to what the limit on open files allows
   int backlog = 4096;
+  // Of one address. Absent: kMaxConnectionsPerAddress, and any number on the loopback, where a
+  // proxy's are all from one address; 0: any number.
+  std::optional<int> max_connections_per_address = {};
 };
+inline constexpr int kMaxConnectionsPerAddress = 512;
 
 class HttpServer final {
  public:
-  // Binds and listens. Throws StartupError naming host and port.
-  HttpServer(const ListenerOptions& options, Service& service);
+  // Binds and listens. Throws StartupError naming host and port. `tls` may be null (plain), and
+  // outlives it.
+  HttpServer(const ListenerOptions& options, Service& service, const TlsContext* tls = nullptr,
+             std::span<const Route> table = routes());
   ~HttpServer();  // stop()
   HttpServer(const HttpServer&) = delete;
   HttpServer& operator=(const HttpServer&) = delete;

@@ -69,6 +69,8 @@ void append_value(std::string& out, const LogField& field, bool quote_always) {
     if (quote) out += '"';
   } else if (const auto* integer = std::get_if<std::int64_t>(&field.value)) {
     out += std::to_string(*integer);
+  } else if (std::holds_alternative<std::monostate>(field.value)) {
+    out += "null";
   } else {
     out += fmt::format("{:.3f}", std::get<double>(field.value));
   }

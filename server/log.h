@@ -18,7 +18,7 @@ enum class LogFormat : std::uint8_t { kText, kJson };
 
 struct LogField {
   std::string_view key;
-  std::variant<std::string_view, std::int64_t, double> value;
+  std::variant<std::string_view, std::int64_t, double, std::monostate> value;  // the last: null
 };
 
 // Once, before the first line; lines before it are dropped.

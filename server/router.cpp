@@ -20,10 +20,17 @@ constexpr std::array kRoutes = {
     Route{"POST", "/v1/chat/completions", Access::kKey, handle_chat},
     Route{"GET", "/metrics", Access::kAdmin, handle_metrics},
     Route{"GET", "/pages", Access::kAdmin, handle_pages},
+    Route{"GET", "/v1/requests/{id}", Access::kKey, handle_request},
     Route{"POST", "/tokenize", Access::kKey, handle_tokenize},
     Route{"POST", "/detokenize", Access::kKey, handle_detokenize},
     Route{"GET", "/", Access::kOpen, handle_ui},
     Route{"GET", "/ui/{id}", Access::kOpen, handle_ui_file},
+};
+
+constexpr std::array kMetricsRoutes = {
+    Route{"GET", "/metrics", Access::kOpen, handle_metrics},
+    Route{"GET", "/health", Access::kOpen, handle_health},
+    Route{"GET", "/livez", Access::kOpen, handle_livez},
 };
 
 bool path_matches(const Route& route, std::string_view path, std::string& argument) {
@@ -36,6 +43,7 @@ bool path_matches(const Route& route, std::string_view path, std::string& argume
 }  // namespace
 
 std::span<const Route> routes() { return kRoutes; }
+std::span<const Route> metrics_routes() { return kMetricsRoutes; }
 
 Match find_route(std::span<const Route> table, std::string_view method, std::string_view path) {
   Match match;

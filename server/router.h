@@ -12,6 +12,8 @@
 
 #include "engine/token_stream.h"
 #include "server/http.h"
+#include "server/key_places.h"
+#include "server/request_record.h"
 #include "server/response_writer.h"
 #include "server/service.h"
 
@@ -25,8 +27,8 @@ class Job {
   // Puts what can be said now into the writer, about max_output bytes at most. Called after every
   // wake and whenever the output was sent. The job is done when the writer has ended.
   virtual void advance(ResponseWriter& writer, std::size_t max_output) = 0;
-  // Output tokens so far, for the access log.
-  [[nodiscard]] virtual std::int64_t num_tokens() const = 0;
+  // Adds what the job knows of its request; called once, when it is over.
+  virtual void describe(RequestRecord& record) const = 0;
 };
 
 // What a handler gets.
@@ -51,8 +53,11 @@ struct Route {
 };
 
 [[nodiscard]] std::span<const Route> routes();
+// Of the listener for scrapers: nothing there asks for a key.
+[[nodiscard]] std::span<const Route> metrics_routes();
 
 struct Match {
+  KeyPlaces::Place place;        // the key's, while its request is under way
   const Route* route = nullptr;  // null: nothing
   std::string allow;             // with no route: the methods that the path has
   std::string path_arg;          // decoded

@@ -15,12 +15,20 @@ std::uint64_t random_start() {
   return (static_cast<std::uint64_t>(device()) << 32) ^ device();
 }
 
+// The mean output of those that ended.
+double tokens_per_request(const engine::EngineStatus& status) {
+  const double ended = static_cast<double>(std::max<std::int64_t>(status.requests_finished, 1));
+  return std::max(static_cast<double>(status.generation_tokens) / ended, 1.0);
+}
+
 }  // namespace
 
 Service::Service(ServiceOptions options)
     : options_(std::move(options)),
       created_(std::time(nullptr)),
       bodies_(options_.http.max_bodies_bytes),
+      places_(options_.max_concurrent_per_key),
+      failed_keys_(options_.max_failed_keys),
       counter_(random_start()),
       work_(options_.work_threads, options_.max_work_queue) {}
 
@@ -48,14 +56,21 @@ proto::RequestLimits Service::request_limits() const {
   return limits;
 }
 
+std::chrono::duration<double> Service::expected_wait() const {
+  const engine::Engine* engine = this->engine();
+  if (engine == nullptr) return {};
+  const engine::EngineStatus status = engine->status();
+  if (status.tokens_per_second <= 0.0 || status.requests_finished == 0) return {};
+  return std::chrono::duration<double>(status.waiting * tokens_per_request(status) /
+                                       status.tokens_per_second);
+}
+
 int Service::retry_after() const {
   const engine::Engine* engine = this->engine();
   if (engine == nullptr) return 1;
   const engine::EngineStatus status = engine->status();
-  const double ended = static_cast<double>(std::max<std::int64_t>(status.requests_finished, 1));
-  const double per_request = static_cast<double>(status.generation_tokens) / ended;
   const double rate = std::max(status.tokens_per_second, 1.0);
-  const double seconds = std::ceil(status.waiting * std::max(per_request, 1.0) / rate);
+  const double seconds = std::ceil(status.waiting * tokens_per_request(status) / rate);
   return static_cast<int>(std::clamp(seconds, 1.0, double{kMaxRetryAfter}));
 }
 

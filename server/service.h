@@ -17,9 +17,12 @@
 #include "engine/engine.h"
 #include "engine/tokenizer/template/chat_template.h"
 #include "proto/openai.h"
+#include "server/address_limits.h"
 #include "server/http.h"
+#include "server/key_places.h"
 #include "server/keys.h"
 #include "server/page_feed.h"
+#include "server/request_record.h"
 #include "server/work_pool.h"
 
 namespace quire::server {
@@ -38,6 +41,10 @@ struct ServiceOptions {
   // Bodies that wait for the work pool; one more is refused with 429. With 4 MiB bodies they weigh
   // as much as max_bodies_bytes.
   std::size_t max_work_queue = 64;
+  // Requests of one key under way at once; 0: any number.
+  int max_concurrent_per_key = 0;
+  bool log_content = false;  // prompts and outputs in the log
+  int max_failed_keys = 20;  // of one address in a minute; then 429 instead of 401
   // The engine is taken for dead when its loop has not moved for this long.
   std::chrono::milliseconds max_heartbeat_age = std::chrono::seconds(5);
 };
@@ -53,6 +60,9 @@ class Service final {
   [[nodiscard]] BodyBudget& bodies() { return bodies_; }
   [[nodiscard]] WorkPool& work() { return work_; }
   [[nodiscard]] PageFeed& page_feed() { return page_feed_; }
+  [[nodiscard]] KeyPlaces& places() { return places_; }
+  [[nodiscard]] FailedKeys& failed_keys() { return failed_keys_; }
+  [[nodiscard]] RecentRequests& recent() { return recent_; }
   [[nodiscard]] std::int64_t created() const { return created_; }
 
   // Before set_engine(), if the model has one.
@@ -77,6 +87,9 @@ class Service final {
   [[nodiscard]] bool aborting() const { return aborting_; }
 
   [[nodiscard]] proto::RequestLimits request_limits() const;
+  // How long who comes now waits until it runs, from measured rates; 0 where nobody waits or
+  // nothing was measured yet.
+  [[nodiscard]] std::chrono::duration<double> expected_wait() const;
   // Seconds until the queue may have room, from the measured output rate; 1 to 60.
   [[nodiscard]] int retry_after() const;
   // The error as an answer; 429 and 503 with Retry-After.
@@ -97,6 +110,9 @@ class Service final {
   Keys keys_;
   BodyBudget bodies_;
   PageFeed page_feed_;
+  KeyPlaces places_;
+  FailedKeys failed_keys_;
+  RecentRequests recent_;
   std::optional<engine::ChatTemplate> chat_template_;
   std::atomic<engine::Engine*> engine_{nullptr};
   std::atomic<Phase> phase_{Phase::kLoading};

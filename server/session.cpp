@@ -32,22 +32,23 @@ void shrink(std::string& buffer) {
 
 }  // namespace
 
-Session::Session(IoThread& thread, Socket socket, bool overloaded, std::atomic<int>& connections)
+Session::Session(IoThread& thread, Socket socket, Welcome welcome, const PeerAddress& peer)
     : Waker(thread.wakes),
       thread_(thread),
       service_(thread.service),
       limits_(service_.options().http),
       socket_(std::move(socket)),
-      connections_(connections),
+      peer_(peer),
       event_(thread.context),
-      overloaded_(overloaded) {
+      welcome_(welcome) {
   thread_.sessions.insert(this);
 }
 
 Session::~Session() {
   leave_queue();
   thread_.sessions.erase(this);
-  connections_.fetch_sub(1, std::memory_order_relaxed);
+  thread_.door.addresses.remove(peer_);
+  thread_.door.connections.fetch_sub(1, std::memory_order_relaxed);
 }
 
 void Session::start() {
@@ -55,6 +56,7 @@ void Session::start() {
   error_code ignored;
   socket_.non_blocking(true, ignored);
   socket_.set_option(asio::ip::tcp::no_delay(true), ignored);
+  if (thread_.door.tls != nullptr) tls_ = thread_.door.tls->link(socket_.native_handle());
   asio::co_spawn(thread_.context, run(shared_from_this()), asio::detached);
 }
 
@@ -65,6 +67,7 @@ void Session::abort() {
 
 void Session::close() {
   closed_ = true;
+  if (tls_ != nullptr && socket_.is_open()) tls_->end();
   error_code ignored;
   socket_.close(ignored);
 }
@@ -116,8 +119,12 @@ bool Session::read_some() {
   const std::size_t room =
       limits_.max_buffered_bytes - std::min(input_.size(), limits_.max_buffered_bytes);
   if (closed_ || peer_closed_ || room == 0) return false;
-  error_code ec;
   const std::size_t size = std::min(room, thread_.scratch.size());
+  return tls_ != nullptr ? read_tls(size) : read_socket(size);
+}
+
+bool Session::read_socket(std::size_t size) {
+  error_code ec;
   const std::size_t n = socket_.read_some(asio::buffer(thread_.scratch.data(), size), ec);
   if (ec == asio::error::would_block || ec == asio::error::interrupted) return false;
   if (ec) {
@@ -126,6 +133,44 @@ bool Session::read_some() {
   }
   input_.append(thread_.scratch.data(), n);
   return n > 0;
+}
+
+// Until the link has no more: what it holds decrypted, the socket's readiness does not tell of.
+bool Session::read_tls(std::size_t size) {
+  std::size_t read = 0;
+  while (read < size) {
+    std::size_t n = 0;
+    const TlsLink::Outcome outcome = tls_->read({thread_.scratch.data(), size - read}, n);
+    if (outcome == TlsLink::Outcome::kClosed) peer_closed_ = true;
+    if (outcome != TlsLink::Outcome::kDone) break;
+    input_.append(thread_.scratch.data(), n);
+    read += n;
+  }
+  return read > 0;
+}
+
+// False: the connection is of no more use. Otherwise it took `sent` more bytes, or is watched until
+// it takes some.
+bool Session::write_some(std::string_view bytes, std::size_t& sent) {
+  if (tls_ == nullptr) {
+    error_code ec;
+    sent = socket_.write_some(asio::buffer(bytes.data(), bytes.size()), ec);
+    if (ec == asio::error::would_block) watch_for_room();
+    return !ec || ec == asio::error::would_block;
+  }
+  switch (tls_->write(bytes, sent)) {
+    case TlsLink::Outcome::kDone:
+      return true;
+    case TlsLink::Outcome::kWantsRoom:
+      watch_for_room();
+      return true;
+    case TlsLink::Outcome::kWantsInput:
+      watch_for_input();
+      return true;
+    case TlsLink::Outcome::kClosed:
+      return false;
+  }
+  return false;
 }
 
 Session::Awaitable<Session::Receive> Session::receive(Clock::time_point deadline) {
@@ -143,22 +188,44 @@ Session::Awaitable<bool> Session::send() {
   std::size_t sent = 0;
   Clock::time_point deadline = Clock::now() + limits_.write_stall_timeout;
   while (sent < output_.size() && !closed_) {
-    error_code ec;
-    const std::size_t n =
-        socket_.write_some(asio::buffer(output_.data() + sent, output_.size() - sent), ec);
-    sent += n;
-    if (n > 0) deadline = Clock::now() + limits_.write_stall_timeout;
-    if (!ec) continue;
-    if (ec != asio::error::would_block || Clock::now() >= deadline) {
+    std::size_t n = 0;
+    if (!write_some(std::string_view(output_).substr(sent), n) || Clock::now() >= deadline) {
       close();
       break;
     }
-    watch_for_room();
-    while (watching_room_ && !closed_ && Clock::now() < deadline) co_await wait_until(deadline);
+    sent += n;
+    if (n > 0) {
+      deadline = Clock::now() + limits_.write_stall_timeout;
+      continue;
+    }
+    do {
+      co_await wait_until(deadline);
+    } while (watching_room_ && !closed_ && Clock::now() < deadline);
   }
   output_.clear();
   shrink(output_);
   co_return !closed_;
+}
+
+// False: it did not come to TLS in time.
+Session::Awaitable<bool> Session::shake_hands() {
+  const Clock::time_point deadline = Clock::now() + limits_.tls_handshake_timeout;
+  while (!closed_ && Clock::now() < deadline) {
+    switch (tls_->handshake()) {
+      case TlsLink::Outcome::kDone:
+        co_return true;
+      case TlsLink::Outcome::kWantsInput:
+        watch_for_input();
+        break;
+      case TlsLink::Outcome::kWantsRoom:
+        watch_for_room();
+        break;
+      case TlsLink::Outcome::kClosed:
+        co_return false;
+    }
+    co_await wait_until(deadline);
+  }
+  co_return false;
 }
 
 // ---- one request
@@ -231,13 +298,14 @@ Session::Awaitable<void> Session::refuse_parse(int status, std::string_view mess
   if (status == 503) response.fields.emplace_back("Retry-After", "1");
   writer.respond(response);
   writer.take(output_);
-  route_ = "-";
-  log_access(nothing, writer, Clock::now());
+  RequestRecord record;
+  finish_record(record, nothing, writer, Clock::now());
   if (co_await send()) co_await linger();
 }
 
 // Lets the peer read the answer before the connection goes: what it still sends is thrown away.
 Session::Awaitable<void> Session::linger() {
+  if (tls_ != nullptr) tls_->end();
   error_code ignored;
   socket_.shutdown(Socket::shutdown_send, ignored);
   const Clock::time_point deadline = Clock::now() + limits_.linger_timeout;
@@ -267,33 +335,44 @@ Session::Awaitable<bool> Session::serve_one() {
   const InFlight counted(service_);
   const Clock::time_point since = Clock::now();
   ++num_requests_;
-  num_tokens_ = 0;
   HttpRequest& request = parser.request();
+  request.peer = peer_;
   assign_id(request);
-  const bool last = num_requests_ >= limits_.max_requests_per_connection || overloaded_ ||
-                    service_.phase() > Service::Phase::kServing;
+  const bool last = num_requests_ >= limits_.max_requests_per_connection ||
+                    welcome_ != Welcome::kServe || service_.phase() > Service::Phase::kServing;
   ResponseWriter writer(request, request.keep_alive && !last);
   writer.add_field("X-Request-Id", request.id);
   add_cors_fields(service_.options(), request, writer);
-  co_await answer(parser, writer);
-  if (!writer.started()) co_return false;
-  log_access(request, writer, since);
-  if (closed_) co_return false;
+  RequestRecord record;
+  co_await answer(parser, writer, record);
+  finish_record(record, request, writer, since);
+  if (!writer.started() || closed_) co_return false;
   if (parser.state() != RequestParser::State::kDone) co_await linger();
   co_return writer.keep_alive() && parser.state() == RequestParser::State::kDone;
 }
 
-Session::Awaitable<void> Session::answer(RequestParser& parser, ResponseWriter& writer) {
-  HttpRequest& request = parser.request();
-  Match match;
-  std::optional<HttpResponse> refusal;
-  if (overloaded_) {
-    refusal = service_.error_response(
-        {ErrorCode::kUnavailable, "The server has too many connections; retry later."});
-  } else {
-    refusal = refuse_at_gate(service_, request, match);
+std::optional<HttpResponse> Session::refuse(HttpRequest& request, Match& match) {
+  switch (welcome_) {
+    case Welcome::kServe:
+      break;
+    case Welcome::kTooMany:
+      return service_.error_response(
+          {ErrorCode::kUnavailable, "The server has too many connections; retry later."});
+    case Welcome::kTooManyOfAddress:
+      return service_.error_response(
+          {ErrorCode::kOverloaded, "Too many connections from this address; retry later."});
   }
-  route_ = match.route != nullptr ? match.route->path : "-";
+  return refuse_at_gate(service_, thread_.door.routes, request, match);
+}
+
+Session::Awaitable<void> Session::answer(RequestParser& parser, ResponseWriter& writer,
+                                         RequestRecord& record) {
+  HttpRequest& request = parser.request();
+  record.id = request.id;
+  Match match;
+  auto refusal = refuse(request, match);
+  record.key_name = request.key_name;
+  if (match.route != nullptr) record.route = match.route->path;
   std::unique_ptr<Job> job;
   if (refusal) {
     feed(parser);  // a request without a body is complete
@@ -304,7 +383,8 @@ Session::Awaitable<void> Session::answer(RequestParser& parser, ResponseWriter& 
     request.path_arg = std::move(match.path_arg);
     job = call_handler(*match.route, request, writer);
   }
-  co_await run_job(std::move(job), writer);
+  co_await run_job(job.get(), writer);
+  if (job != nullptr) job->describe(record);
 }
 
 std::unique_ptr<Job> Session::call_handler(const Route& route, HttpRequest& request,
@@ -320,9 +400,8 @@ std::unique_ptr<Job> Session::call_handler(const Route& route, HttpRequest& requ
 
 void Session::advance(Job& job, ResponseWriter& writer) try {
   job.advance(writer, kMaxOutput);
-  num_tokens_ = job.num_tokens();
 } catch (const std::exception& error) {
-  log_error("answer failed", {{"route", route_}, {"error", std::string_view(error.what())}});
+  log_error("answer failed", {{"error", std::string_view(error.what())}});
   if (writer.streaming()) {
     writer.event(proto::error_body(kOwnFault));
     writer.end_stream();
@@ -332,7 +411,7 @@ void Session::advance(Job& job, ResponseWriter& writer) try {
 }
 
 // Sends what the writer has, and what the job adds, until the answer has ended.
-Session::Awaitable<void> Session::run_job(std::unique_ptr<Job> job, ResponseWriter& writer) {
+Session::Awaitable<void> Session::run_job(Job* job, ResponseWriter& writer) {
   Clock::time_point last_output = Clock::now();
   while (true) {
     if (job != nullptr && !writer.ended()) advance(*job, writer);
@@ -358,21 +437,23 @@ Session::Awaitable<void> Session::run_job(std::unique_ptr<Job> job, ResponseWrit
   }
 }
 
-void Session::log_access(const HttpRequest& request, const ResponseWriter& writer,
-                         Clock::time_point since) const {
-  if (!log_enabled(LogLevel::kInfo)) return;
-  const double ms = std::chrono::duration<double, std::milli>(Clock::now() - since).count();
-  log_info("request", {{"id", std::string_view(request.id)},
-                       {"method", std::string_view(request.method)},
-                       {"route", route_},
-                       {"status", std::int64_t{writer.status()}},
-                       {"ms", ms},
-                       {"tokens", num_tokens_}});
+// The end of a request, also of one whose client left before an answer.
+void Session::finish_record(RequestRecord& record, const HttpRequest& request,
+                            const ResponseWriter& writer, Clock::time_point since) {
+  const ServiceOptions& options = service_.options();
+  if (record.id.empty()) record.id = request.id;
+  record.status = writer.status();
+  record.seconds = std::chrono::duration<double>(Clock::now() - since).count();
+  if (log_enabled(LogLevel::kInfo)) {
+    log_request(record, request.method, options.model_name, options.log_content);
+  }
+  if (!record.answer_id.empty()) service_.recent().add(std::move(record));
 }
 
 Session::Awaitable<void> Session::run(std::shared_ptr<Session> self) {
   try {
-    while (co_await self->serve_one()) {
+    const bool ready = self->tls_ == nullptr || co_await self->shake_hands();
+    while (ready && co_await self->serve_one()) {
     }
   } catch (const std::exception& error) {
     log_error("connection failed", {{"error", std::string_view(error.what())}});

@@ -21,27 +21,43 @@
 #include <boost/asio/steady_timer.hpp>
 #include <chrono>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <unordered_set>
 
 #include "server/http.h"
 #include "server/request_parser.h"
+#include "server/request_record.h"
 #include "server/response_writer.h"
 #include "server/router.h"
 #include "server/service.h"
+#include "server/tls.h"
 #include "server/wake_queue.h"
 
 namespace quire::server {
 
 class Session;
 
+// What all connections of one listener share; any thread.
+struct Door {
+  Service& service;
+  const TlsContext* tls;  // null: plain
+  std::span<const Route> routes;
+  std::atomic<int> connections{0};
+  AddressConnections addresses = {};
+};
+
+// How a connection is met.
+enum class Welcome : std::uint8_t { kServe, kTooMany, kTooManyOfAddress };
+
 // What the connections of one I/O thread share. Its thread only, but for `wakes`.
 struct IoThread {
-  explicit IoThread(Service& shared_service)
-      : service(shared_service), wake_watch(context, wakes.fd()) {}
+  explicit IoThread(Door& shared_door)
+      : door(shared_door), service(door.service), wake_watch(context, wakes.fd()) {}
   ~IoThread() { wake_watch.release(); }
 
+  Door& door;
   Service& service;
   bool stopping = false;  // a connection that still comes ends at once
   WakeQueue wakes;
@@ -56,9 +72,8 @@ class Session final : public Waker, public std::enable_shared_from_this<Session>
   using Clock = std::chrono::steady_clock;
   using Socket = boost::asio::ip::tcp::socket;
 
-  // overloaded: there are too many connections; it answers one request with 503. `connections` is
-  // counted down at the end.
-  Session(IoThread& thread, Socket socket, bool overloaded, std::atomic<int>& connections);
+  // One that is too many gets its answer to one request. The door counts it until its end.
+  Session(IoThread& thread, Socket socket, Welcome welcome, const PeerAddress& peer);
   ~Session() override;
 
   // Starts the coroutine, which keeps the session alive.
@@ -72,14 +87,16 @@ class Session final : public Waker, public std::enable_shared_from_this<Session>
   using Awaitable = boost::asio::awaitable<T>;
 
   static Awaitable<void> run(std::shared_ptr<Session> self);
+  Awaitable<bool> shake_hands();
   Awaitable<bool> serve_one();
   Awaitable<bool> read_header(RequestParser& parser);
   Awaitable<bool> read_body(RequestParser& parser);
-  Awaitable<void> answer(RequestParser& parser, ResponseWriter& writer);
+  Awaitable<void> answer(RequestParser& parser, ResponseWriter& writer, RequestRecord& record);
+  std::optional<HttpResponse> refuse(HttpRequest& request, Match& match);
   std::unique_ptr<Job> call_handler(const Route& route, HttpRequest& request,
                                     ResponseWriter& writer);
   void advance(Job& job, ResponseWriter& writer);
-  Awaitable<void> run_job(std::unique_ptr<Job> job, ResponseWriter& writer);
+  Awaitable<void> run_job(Job* job, ResponseWriter& writer);
   Awaitable<void> refuse_parse(int status, std::string_view message);
   Awaitable<void> linger();
   Awaitable<bool> send();
@@ -89,26 +106,28 @@ class Session final : public Waker, public std::enable_shared_from_this<Session>
   void woken() override;
   void wake();
   bool read_some();
+  bool read_socket(std::size_t size);
+  bool read_tls(std::size_t size);
+  bool write_some(std::string_view bytes, std::size_t& sent);
   void watch_for_input();
   void watch_for_room();
   void feed(RequestParser& parser);
   void assign_id(HttpRequest& request);
-  void log_access(const HttpRequest& request, const ResponseWriter& writer,
-                  Clock::time_point since) const;
+  void finish_record(RequestRecord& record, const HttpRequest& request,
+                     const ResponseWriter& writer, Clock::time_point since);
   void close();
 
   IoThread& thread_;
   Service& service_;
   const HttpLimits& limits_;
   Socket socket_;
-  std::atomic<int>& connections_;
+  const PeerAddress peer_;
+  std::unique_ptr<TlsLink> tls_;  // null: plain
   boost::asio::steady_timer event_;
   std::string input_;   // received, not yet parsed
   std::string output_;  // to be sent
   std::size_t num_requests_ = 0;
-  std::int64_t num_tokens_ = 0;  // of the request being answered
-  std::string_view route_ = "-";
-  bool overloaded_;
+  Welcome welcome_;
   bool woken_ = false;
   bool watching_input_ = false;
   bool watching_room_ = false;

@@ -101,14 +101,22 @@ std::string store_quantization(ServeConfig& c, Text v) {
                                     {{"none", Quantization::kNone}, {"int8", Quantization::kInt8}});
 }
 
+// As browsers write it: scheme, host and perhaps port, in lower case, and nothing after.
+bool is_origin(std::string_view text) {
+  const std::size_t scheme = text.starts_with("https://") ? 8 : text.starts_with("http://") ? 7 : 0;
+  constexpr std::string_view kHostCharacters = "abcdefghijklmnopqrstuvwxyz0123456789.-:[]";
+  return scheme != 0 && text.size() > scheme &&
+         text.find_first_not_of(kHostCharacters, scheme) == std::string_view::npos;
+}
+
 std::string store_origins(ServeConfig& c, Text v) {
   c.allowed_origins.clear();
   for (std::size_t begin = 0; begin <= v.size();) {
     const std::size_t end = std::min(v.find(',', begin), v.size());
     std::string origin = v.substr(begin, end - begin);
     begin = end + 1;
-    if (!origin.starts_with("http://") && !origin.starts_with("https://")) {
-      return "must be origins such as https://example.org, with commas between";
+    if (!is_origin(origin)) {
+      return "must be origins such as https://example.org, in lower case, with commas between";
     }
     c.allowed_origins.push_back(std::move(origin));
   }
@@ -272,8 +280,25 @@ constexpr std::array kSettings = {
     SettingSpec{"api-key-file", "FILE",
                 "Keys, one name:sha256hex[:admin] a line, mode 0600; read again on SIGHUP",
                 "no keys", [](ServeConfig& c, Text v) { return store_text(c.api_key_file, v); }},
+    SettingSpec{"max-concurrent-per-key", "N",
+                "Requests of one key under way at once, one more gets 429; 0: any number", "0",
+                [](ServeConfig& c, Text v) {
+                  return store_number<int>(c.max_concurrent_per_key, v, 0, 1 << 20);
+                }},
     SettingSpec{"insecure-no-auth", "", "Listen beyond loopback without keys", "false",
                 [](ServeConfig& c, Text v) { return store_switch(c.insecure_no_auth, v, true); }},
+    SettingSpec{"ssl-certfile", "FILE",
+                "Serve TLS with this certificate chain (PEM); read again on SIGHUP", "no TLS",
+                [](ServeConfig& c, Text v) { return store_text(c.ssl_certfile, v); }},
+    SettingSpec{"ssl-keyfile", "FILE", "The certificate's private key (PEM)", "no TLS",
+                [](ServeConfig& c, Text v) { return store_text(c.ssl_keyfile, v); }},
+    SettingSpec{"metrics-port", "N",
+                "Also answer /metrics, /health and /livez here, plainly and without a key; 0: any "
+                "free one",
+                "none",
+                [](ServeConfig& c, Text v) {
+                  return store_number<std::uint16_t>(c.metrics_port, v, 0);
+                }},
     SettingSpec{"allowed-origins", "LIST", "Web origins whose pages may call, with commas between",
                 "none", store_origins},
     SettingSpec{"shutdown-timeout", "TIME", "How long requests in flight may go on after SIGTERM",
@@ -286,6 +311,12 @@ constexpr std::array kSettings = {
                 [](ServeConfig& c, Text v) {
                   return store_number<int>(c.listener.max_connections, v, 1, 1000000);
                 }},
+    SettingSpec{"max-connections-per-address", "N",
+                "Connections of one address at once, one more gets 429; 0: any number",
+                "512, and any number on the loopback",
+                [](ServeConfig& c, Text v) {
+                  return store_number<int>(c.listener.max_connections_per_address, v, 0, 1000000);
+                }},
     SettingSpec{"log-level", "LEVEL", "trace, debug, info, warning, error or off", "info",
                 store_log_level},
     SettingSpec{"log-format", "text|json", "Lines of the log", "text",
@@ -293,6 +324,8 @@ constexpr std::array kSettings = {
                   return store_choice<LogFormat>(
                       c.log_format, v, {{"text", LogFormat::kText}, {"json", LogFormat::kJson}});
                 }},
+    SettingSpec{"log-content", "", "Write prompts and outputs to the log, 8 KiB of each", "false",
+                [](ServeConfig& c, Text v) { return store_switch(c.log_content, v, true); }},
 };
 // clang-format on
 

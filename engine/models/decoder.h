@@ -65,8 +65,10 @@ class Decoder : public Model {
       layer.attention_norm.apply(*backend_, residual, delta, normed);
       layer.attention.apply(*backend_, normed, rope, kv.layer(0, i), batch, scratch_, block_out);
       delta = block_out;
+      if (batch.heartbeat != nullptr) batch.heartbeat->beat();
       layer.mlp_norm.apply(*backend_, residual, delta, normed);
       layer.mlp.apply(*backend_, normed, scratch_, block_out);
+      if (batch.heartbeat != nullptr) batch.heartbeat->beat();
     }
     return sampled_rows(*backend_, final_norm_, scratch_, batch);
   }

@@ -27,6 +27,8 @@ using Clock = std::chrono::steady_clock;
 constexpr std::chrono::milliseconds kStartGrace{1000};
 // For the last events of streams that were ended, and for a second signal.
 constexpr std::chrono::milliseconds kFlushTime{1500};
+// Connections of the listener for metrics.
+constexpr int kMaxScrapers = 64;
 
 bool is_loopback(const std::string& host) {
   return host == "localhost" || host == "::1" || host.starts_with("127.");
@@ -34,6 +36,9 @@ bool is_loopback(const std::string& host) {
 
 void load_keys(Keys& keys, const ServeConfig& config) {
   if (config.api_key_file.empty()) {
+    if (config.max_concurrent_per_key != 0) {
+      throw UsageError("--max-concurrent-per-key: needs --api-key-file");
+    }
     if (is_loopback(config.listener.host)) return;
     if (!config.insecure_no_auth) {
       throw UsageError("--host: " + config.listener.host +
@@ -82,6 +87,38 @@ void reload_keys(Keys& keys, const ServeConfig& config) {
   }
 }
 
+// Null: plain.
+std::unique_ptr<TlsContext> load_tls(const ServeConfig& config) {
+  if (config.ssl_certfile.empty() != config.ssl_keyfile.empty()) {
+    throw UsageError("--ssl-certfile: goes with --ssl-keyfile, and the other way round");
+  }
+  if (config.ssl_certfile.empty()) return nullptr;
+  return std::make_unique<TlsContext>(config.ssl_certfile, config.ssl_keyfile);
+}
+
+void reload_tls(TlsContext* tls) {
+  if (tls == nullptr) return;
+  const auto loaded = tls->reload();
+  if (loaded) {
+    log_info("the certificate was read again");
+  } else {
+    log_error("the certificate is unchanged",
+              {{"file", loaded.error().param}, {"problem", loaded.error().message}});
+  }
+}
+
+// The listener for scrapers; null: none is wanted.
+std::unique_ptr<HttpServer> metrics_server(const ServeConfig& config, Service& service) {
+  if (!config.metrics_port) return nullptr;
+  ListenerOptions options{
+      .host = config.listener.host, .port = *config.metrics_port, .max_connections = kMaxScrapers};
+  auto server = std::make_unique<HttpServer>(options, service, nullptr, metrics_routes());
+  server->start();
+  log_info("metrics",
+           {{"host", std::string_view(options.host)}, {"port", std::int64_t{server->port()}}});
+  return server;
+}
+
 void log_configuration(const ServeConfig& config) {
   log_info("quire " QUIRE_VERSION);
   for (const auto& setting : config.effective) {
@@ -98,6 +135,8 @@ ServiceOptions service_options(const ServeConfig& config, const std::filesystem:
                                                         : config.served_model_name;
   options.allowed_origins = config.allowed_origins;
   options.use_generation_config = config.use_generation_config;
+  options.max_concurrent_per_key = config.max_concurrent_per_key;
+  options.log_content = config.log_content;
   return options;
 }
 
@@ -146,11 +185,14 @@ int run_serve(const ServeConfig& config) {
   Service service(service_options(config, folder));
   load_keys(service.keys(), config);
   load_secret(service.keys(), config);
+  const std::unique_ptr<TlsContext> tls = load_tls(config);
   log_configuration(config);
+  if (config.log_content) log_warning("prompts and outputs are written to the log");
 
   std::unique_ptr<engine::Engine> engine;  // outlives the connections
-  HttpServer server(config.listener, service);
+  HttpServer server(config.listener, service, tls.get());
   server.start();
+  const std::unique_ptr<HttpServer> metrics = metrics_server(config, service);
   log_info("listening", {{"host", std::string_view(config.listener.host)},
                          {"port", std::int64_t{server.port()}},
                          {"max_connections", std::int64_t{server.max_connections()}}});
@@ -161,7 +203,10 @@ int run_serve(const ServeConfig& config) {
         service.set_phase(Service::Phase::kDraining);
         if (engine::Engine* running = service.engine()) running->begin_drain();
       },
-      [&service, &config] { reload_keys(service.keys(), config); });
+      [&service, &config, &tls] {
+        reload_keys(service.keys(), config);
+        reload_tls(tls.get());
+      });
 
   if (auto chat_template = load_chat_template(folder, config.chat_template)) {
     service.set_chat_template(std::move(*chat_template));
@@ -183,6 +228,7 @@ int run_serve(const ServeConfig& config) {
   if (!engine->status().alive) shutdown.fail("it failed in its first steps");
   shutdown.wait(1);
   const int status = take_down(service, *engine, shutdown, config);
+  if (metrics != nullptr) metrics->stop();
   server.stop();
   log_info("stopped", {{"status", std::int64_t{status}}});
   return status;

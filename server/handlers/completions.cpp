@@ -4,6 +4,8 @@
 // answer's head goes out once the engine has accepted, so a bad request gets its own status. A
 // stream that began ends with each choice's finish_reason or with one error event, then [DONE].
 
+#include <charconv>
+#include <chrono>
 #include <cstdio>
 #include <ctime>
 
@@ -12,12 +14,16 @@
 #include "server/handlers/completion_output.h"
 #include "server/handlers/handlers.h"
 #include "server/handlers/off_thread.h"
+#include "server/handlers/request_story.h"
 
 namespace quire::server {
 namespace {
 
 // Drawn seeds have 53 bits: clients whose JSON numbers are doubles can send them back.
 constexpr int kSeedShift = 11;
+
+constexpr std::string_view kTimeoutField = "x-request-timeout-ms";
+constexpr std::int64_t kMaxTimeoutMs = 24 * 3600 * 1000;
 
 using Prepared = Result<CompletionInput>;
 
@@ -34,7 +40,14 @@ class GenerationJob final : public Job {
       : service_(exchange.service),
         engine_(*service_.engine()),
         waker_(exchange.waker),
-        tenant_(service_.keys().name_of(Keys::bearer(exchange.request.field("authorization")))) {}
+        tenant_(exchange.request.key_name) {
+    if (service_.options().log_content) {
+      logged_body_ = exchange.request.body.substr(0, kMaxLoggedContent);
+    }
+  }
+
+  // The client's deadline, from now.
+  void set_deadline(std::chrono::milliseconds timeout) { deadline_ = Clock::now() + timeout; }
 
   // False: the work pool is full.
   [[nodiscard]] bool prepare_elsewhere(HttpRequest request, ReadInput read) {
@@ -78,14 +91,38 @@ class GenerationJob final : public Job {
     }
   }
 
-  [[nodiscard]] std::int64_t num_tokens() const override {
-    return output_ ? output_->usage().completion_tokens : 0;
+  void describe(RequestRecord& record) const override {
+    if (!output_) return;
+    record.answer_id = head_.id;
+    record.created = head_.created;
+    record.stream = input_.stream;
+    record.num_prompts = static_cast<std::int32_t>(input_.generation.prompts.size());
+    record.num_choices = record.num_prompts * input_.generation.n;
+    const proto::Usage usage = output_->usage();
+    record.prompt_tokens = usage.prompt_tokens;
+    record.output_tokens = usage.completion_tokens;
+    record.cached_tokens = usage.cached_tokens;
+    story_.describe(record, engine_.info().block_size);
+    if (record.finish == FinishReason::kNone && stream_ != nullptr) {
+      record.finish = FinishReason::kAbort;  // the client left
+    }
+    record.prompt = logged_body_;
+    record.output = logged_output_;
   }
 
  private:
+  using Clock = std::chrono::steady_clock;
+
   // The prompts go to the engine; the settings stay for the output.
   Result<std::unique_ptr<engine::TokenStream>> submit() {
+    if (deadline_ != Clock::time_point::max() &&
+        Clock::now() + service_.expected_wait() >= deadline_) {
+      return Error{ErrorCode::kOverloaded,
+                   "The wait is longer than x-request-timeout-ms allows; retry later."};
+    }
     engine::GenerationRequest request = input_.generation;
+    request.deadline = deadline_;
+    request.tenant = service_.keys().salt(tenant_, std::nullopt).low;
     request.cache_salt = service_.keys().salt(tenant_, input_.cache_salt);
     return engine_.submit(std::move(request), &waker_);
   }
@@ -99,6 +136,10 @@ class GenerationJob final : public Job {
   }
 
   void take(engine::Delta& delta, ResponseWriter& writer) {
+    story_.take(delta);
+    if (service_.options().log_content && logged_output_.size() < kMaxLoggedContent) {
+      logged_output_ += delta.text;
+    }
     if (delta.finish == FinishReason::kAbort || delta.finish == FinishReason::kError) {
       return fail(delta.finish, writer);
     }
@@ -173,6 +214,9 @@ class GenerationJob final : public Job {
   engine::Engine& engine_;
   engine::StreamListener& waker_;
   const std::string tenant_;
+  Clock::time_point deadline_ = Clock::time_point::max();
+  RequestStory story_;
+  std::string logged_body_, logged_output_;  // with --log-content alone
   bool preparing_ = false;
   OffThread<Prepared> preparation_;
   CompletionInput input_;
@@ -184,13 +228,33 @@ class GenerationJob final : public Job {
   std::vector<bool> begun_;  // of chat: by choice, whether its role was told
 };
 
+// x-request-timeout-ms; nothing where it is not given.
+Result<std::optional<std::chrono::milliseconds>> read_timeout(const HttpRequest& request) {
+  const std::string_view text = request.field(kTimeoutField);
+  if (text.empty()) return std::optional<std::chrono::milliseconds>();
+  std::int64_t ms = 0;
+  const auto [end, ec] = std::from_chars(text.data(), text.data() + text.size(), ms);
+  if (ec != std::errc{} || end != text.data() + text.size() || ms < 1 || ms > kMaxTimeoutMs) {
+    return Error{ErrorCode::kInvalidRequest,
+                 "must be a whole number of milliseconds from 1 to 86400000.",
+                 std::string(kTimeoutField)};
+  }
+  return std::optional(std::chrono::milliseconds(ms));
+}
+
 std::unique_ptr<Job> start(Exchange exchange, ReadInput read, std::size_t inline_bytes) {
   Service& service = exchange.service;
   if (service.engine() == nullptr) {
     exchange.writer.respond(service.error_response(loading_error()));
     return nullptr;
   }
+  const auto timeout = read_timeout(exchange.request);
+  if (!timeout) {
+    exchange.writer.respond(service.error_response(timeout.error()));
+    return nullptr;
+  }
   auto job = std::make_unique<GenerationJob>(exchange);
+  if (*timeout) job->set_deadline(**timeout);
   if (exchange.request.body.size() <= inline_bytes) {
     const std::string body = std::move(exchange.request.body);
     job->begin(read(service, *service.engine(), body, service.draw() >> kSeedShift),

@@ -27,6 +27,8 @@ std::unique_ptr<Job> handle_chat(Exchange exchange);
 // ui.cpp
 std::unique_ptr<Job> handle_ui(Exchange exchange);
 std::unique_ptr<Job> handle_ui_file(Exchange exchange);
+// requests.cpp
+std::unique_ptr<Job> handle_request(Exchange exchange);
 // tokenize.cpp
 std::unique_ptr<Job> handle_tokenize(Exchange exchange);
 std::unique_ptr<Job> handle_detokenize(Exchange exchange);

@@ -62,7 +62,7 @@ class StreamJob final : public Job {
     writer.event(*event.text);
     seen_ = event.version;
   }
-  [[nodiscard]] std::int64_t num_tokens() const override { return 0; }
+  void describe(RequestRecord& /*record*/) const override {}
 
  private:
   engine::Engine& engine_;
@@ -97,7 +97,7 @@ class AnswerJob final : public Job {
       writer.respond(service_.error_response({ErrorCode::kOverloaded, "Too much to do; retry."}));
     }
   }
-  [[nodiscard]] std::int64_t num_tokens() const override { return 0; }
+  void describe(RequestRecord& /*record*/) const override {}
 
  private:
   void respond(ResponseWriter& writer, const PageSnapshot& snapshot) {

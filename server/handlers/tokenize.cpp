@@ -42,7 +42,7 @@ class TextJob final : public Job {
   void advance(ResponseWriter& writer, std::size_t /*max_output*/) override {
     if (auto body = work_.take()) answer(service_, *body, writer);
   }
-  [[nodiscard]] std::int64_t num_tokens() const override { return 0; }
+  void describe(RequestRecord& /*record*/) const override {}
   OffThread<Answer>& work() { return work_; }
 
  private:

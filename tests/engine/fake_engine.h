@@ -39,6 +39,11 @@ class FakeExecutor final : public StepExecutor {
 
   void execute(const scheduler::StepPlan& plan, scheduler::StepOutput& output) override {
     if (delay.count() > 0) std::this_thread::sleep_for(delay);
+    for (int unit = 0; unit < units; ++unit) {
+      std::this_thread::sleep_for(unit_delay);
+      if (heartbeat() != nullptr) heartbeat()->beat();
+    }
+    while (frozen) std::this_thread::sleep_for(std::chrono::milliseconds(1));
     if (fail) throw std::runtime_error("device lost");
     output.clear();
     output.step_id = plan.step_id;
@@ -59,6 +64,9 @@ class FakeExecutor final : public StepExecutor {
 
   std::chrono::milliseconds delay{0};
   std::atomic<bool> fail{false};
+  std::atomic<bool> frozen{false};  // a step neither ends nor moves
+  std::atomic<int> units{0};        // of work in a step, each with a heartbeat at its end
+  std::chrono::milliseconds unit_delay{5};
 
  private:
   Script script_;

@@ -29,13 +29,15 @@ std::vector<std::unique_ptr<Sequence>> sequences_with_random_keys(std::size_t co
   return all;
 }
 
+using HeapByArrival = SequenceHeap<&Sequence::expiry_slot, RunsBefore>;
+
 struct PointersInOrder {
   bool operator()(const Sequence* a, const Sequence* b) const { return RunsBefore{}(*a, *b); }
 };
 
 TEST_CASE("a heap agrees with a set over random pushes and erasures") {
   const auto all = sequences_with_random_keys(200, 1);
-  RequestQueue queue(all.size());
+  HeapByArrival queue(all.size());
   std::set<Sequence*, PointersInOrder> model;
   std::mt19937 random(2);
   for (int step = 0; step < 20'000; ++step) {
@@ -54,7 +56,7 @@ TEST_CASE("a heap agrees with a set over random pushes and erasures") {
 
 TEST_CASE("a heap gives back priority first, then arrival") {
   const auto all = sequences_with_random_keys(100, 3);
-  RequestQueue queue(all.size());
+  HeapByArrival queue(all.size());
   for (const auto& sequence : all) queue.push(*sequence);
   const Sequence* previous = nullptr;
   while (!queue.empty()) {

@@ -35,7 +35,7 @@ LiveServer::LiveServer(LiveOptions options) {
     while (!engine_->status().ready) std::this_thread::yield();
     service_->set_engine(*engine_);
   }
-  server_ = std::make_unique<HttpServer>(options.listener, *service_);
+  server_ = std::make_unique<HttpServer>(options.listener, *service_, options.tls, options.table);
   server_->start();
 }
 

@@ -25,7 +25,9 @@ struct LiveOptions {
   engine::testing::Script script = engine::testing::alphabet;
   std::chrono::milliseconds step_delay{0};
   std::int64_t num_blocks = 4096;
-  bool with_engine = true;  // false: still loading
+  bool with_engine = true;          // false: still loading
+  const TlsContext* tls = nullptr;  // outlives the server; null: plain
+  std::span<const Route> table = routes();
 };
 
 class LiveServer final {
@@ -82,6 +84,7 @@ class Client final {
   void reset();
   [[nodiscard]] const std::string& buffered() const { return buffer_; }
   [[nodiscard]] std::string take_buffered() { return std::exchange(buffer_, {}); }
+  [[nodiscard]] int descriptor() const { return fd_; }
 
  private:
   bool fill();

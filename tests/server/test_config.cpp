@@ -129,6 +129,12 @@ TEST_CASE("what is wrong is refused") {
       {"serve", "--log-level", "loud"},
       {"serve", "--shutdown-timeout", "soon"},
       {"serve", "--allowed-origins", "*"},
+      {"serve", "--allowed-origins", "https://a.test/"},
+      {"serve", "--allowed-origins", "https://A.test"},
+      {"serve", "--allowed-origins", "https://"},
+      {"serve", "--allowed-origins", "null"},
+      {"serve", "--max-concurrent-per-key", "-1"},
+      {"serve", "--metrics-port", "65536"},
       {"serve", "--config", "/nonexistent/file"},
       {"serve", "extra"},
       {"health", "--nonsense"}};

@@ -255,11 +255,30 @@ TEST_CASE("cross-origin calls only from named origins") {
   const Answer allowed = client.ask(preflight);
   CHECK(allowed.status == 204);
   CHECK(allowed.field("access-control-allow-methods") == "GET, POST, OPTIONS");
+  CHECK(allowed.field("vary") == "Origin");
+  const std::string fields = allowed.field("access-control-allow-headers");
+  for (const char* name : {"authorization", "x-request-timeout-ms", "x-stainless-retry-count"}) {
+    CHECK(fields.find(name) != std::string::npos);
+  }
+  // Who is refused may read why; and neither a part of the name nor "null" is the name.
+  const Answer refused = client.ask(get("/nothing", "Origin: https://good.test\r\n"));
+  CHECK(refused.status == 404);
+  CHECK(refused.field("access-control-allow-origin") == "https://good.test");
+  CHECK(refused.field("access-control-expose-headers") == "x-request-id, retry-after");
+  for (const char* other : {"https://good.test.evil.test", "http://good.test", "null",
+                            "https://good.test:444", "https://good.tes"}) {
+    INFO(other);
+    const Answer none = client.ask(get("/livez", "Origin: " + std::string(other) + "\r\n"));
+    CHECK(none.field("access-control-allow-origin").empty());
+    CHECK(none.field("vary") == "Origin");
+  }
 }
 
 // Each route without a key, with a wrong one, a user's and an admin's.
 TEST_CASE("who may call which route") {
-  LiveServer live;
+  LiveOptions options;
+  options.service.max_failed_keys = 1000;
+  LiveServer live(options);
   REQUIRE(live.service()
               .keys()
               .parse("# keys\nann:" + sha256_hex("k-ann") + "\nroot:" + sha256_hex("k-root") +
@@ -280,7 +299,8 @@ TEST_CASE("who may call which route") {
     const Answer wrong = ask("Authorization: Bearer k-bob\r\n");
     const Answer user = ask("Authorization: Bearer k-ann\r\n");
     const Answer admin = ask("authorization: bearer  k-root\r\n");
-    const int served = route.method == "GET" ? 200 : 400;  // 400: {} lacks a prompt
+    const bool of_a_request = route.path.starts_with("/v1/requests/");
+    const int served = of_a_request ? 404 : route.method == "GET" ? 200 : 400;  // {}: no prompt
     CHECK(admin.status == served);
     CHECK(user.status == (route.access == Access::kAdmin ? 403 : served));
     if (route.access == Access::kOpen) {

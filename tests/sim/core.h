@@ -69,6 +69,7 @@ struct Core {
   sequence->arrival_time = now;
   sequence->priority = request.priority;
   sequence->choice = request.choice;
+  sequence->tenant = request.tenant;
   sequence->salt = {.high = request.tenant, .low = ~request.tenant};
   sequence->leader = SequenceId{leader};
   sequence->params = request.params;

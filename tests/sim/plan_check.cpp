@@ -1,6 +1,8 @@
 #include "tests/sim/plan_check.h"
 
 #include <algorithm>
+#include <limits>
+#include <map>
 
 #include "tests/sim/violation.h"
 
@@ -242,20 +244,24 @@ void PlanCheck::check_first(const Core& core) const {
 
 // Whoever was admitted comes before all who still wait.
 void PlanCheck::check_queue(const Core& core) {
-  const Sequence* last_admitted = nullptr;
+  std::map<std::uint64_t, const Sequence*> last_admitted;  // of each tenant
+  std::int32_t worst_priority = std::numeric_limits<std::int32_t>::min();
   for (const StepRow& row : core.plan.rows) {
     if (std::binary_search(ran_before_.begin(), ran_before_.end(), row.sequence)) continue;
     const Sequence* const sequence = find(core, row.sequence);
     const std::int32_t preempted = sequence->num_preemptions;
     if (preempted > 0 && preempted == scenario_.scheduler.max_preemptions) ++num_guaranteed_;
-    if (last_admitted == nullptr || RunsBefore{}(*last_admitted, *sequence)) {
-      last_admitted = sequence;
-    }
+    const Sequence*& last = last_admitted[sequence->tenant];
+    if (last == nullptr || RunsBefore{}(*last, *sequence)) last = sequence;
+    worst_priority = std::max(worst_priority, sequence->priority);
   }
-  if (last_admitted == nullptr) return;
+  // Among tenants the one that was served less may overtake; never one of a worse priority.
   for (const Sequence* sequence : core.scheduler.sequences()) {
-    require(!waits(*sequence) || RunsBefore{}(*last_admitted, *sequence), "overtaken in the queue",
-            sequence->id);
+    if (!waits(*sequence)) continue;
+    require(sequence->priority >= worst_priority, "overtaken by a worse priority", sequence->id);
+    const auto last = last_admitted.find(sequence->tenant);
+    require(last == last_admitted.end() || RunsBefore{}(*last->second, *sequence),
+            "overtaken in the queue", sequence->id);
   }
 }
 

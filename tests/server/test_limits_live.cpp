@@ -1,0 +1,219 @@
+// What one client may do: deadlines of its own, requests of one key, wrong keys and connections of
+// one address.
+
+#include "server/address_limits.h"
+#include "tests/server/live_server.h"
+
+#include <catch2/catch.hpp>  // after ours: its CHECK is the one meant here
+#include <nlohmann/json.hpp>
+#include <thread>
+
+namespace quire::server {
+namespace {
+
+using namespace std::chrono_literals;
+using nlohmann::json;
+using testing::Answer;
+using testing::Client;
+using testing::get;
+using testing::LiveOptions;
+using testing::LiveServer;
+using testing::post;
+
+std::string completion(const json& body, const std::string& fields = "") {
+  return post("/v1/completions", body.dump(), fields);
+}
+
+std::string timeout(const std::string& ms) { return "x-request-timeout-ms: " + ms + "\r\n"; }
+
+TEST_CASE("a deadline that is none is 400 and names the field") {
+  LiveServer live;
+  for (const char* bad : {"0", "-1", "1.5", "1e3", "soon", "86400001", "99999999999999999999"}) {
+    INFO(bad);
+    const Answer answer = Client(live.port()).ask(completion({{"prompt", "a"}}, timeout(bad)));
+    CHECK(answer.status == 400);
+    CHECK(answer.json().at("error").at("param") == "x-request-timeout-ms");
+  }
+  CHECK(Client(live.port()).ask(completion({{"prompt", "a"}}, timeout("60000"))).status == 200);
+}
+
+TEST_CASE("a request that is not done by its deadline ends, streaming or not") {
+  LiveOptions options;
+  options.step_delay = 5ms;
+  LiveServer live(options);
+  const json body = {{"prompt", "a"}, {"max_tokens", 1500}};
+  const Answer whole = Client(live.port()).ask(completion(body, timeout("100")));
+  CHECK(whole.status == 503);
+  CHECK_FALSE(whole.field("retry-after").empty());
+  json streamed = body;
+  streamed["stream"] = true;
+  const auto events = Client(live.port()).ask(completion(streamed, timeout("100"))).events();
+  REQUIRE(events.size() >= 2);
+  CHECK(events.back() == "[DONE]");
+  CHECK(json::parse(events[events.size() - 2]).at("error").at("type") == "server_error");
+  CHECK(live.wait_idle());
+}
+
+TEST_CASE("a deadline shorter than the measured wait is refused at once") {
+  LiveOptions options;
+  options.step_delay = 5ms;
+  options.engine.scheduler.max_num_seqs = 1;
+  LiveServer live(options);
+  // Until the output rate was measured.
+  const json one = {{"prompt", "a"}, {"max_tokens", 200}};
+  while (live.engine().status().tokens_per_second <= 0.0) {
+    REQUIRE(Client(live.port()).ask(completion(one)).status == 200);
+  }
+  std::vector<std::unique_ptr<Client>> crowd;
+  for (int i = 0; i < 5; ++i) {
+    crowd.push_back(std::make_unique<Client>(live.port()));
+    crowd.back()->send(completion({{"prompt", "a"}, {"max_tokens", 1500}, {"stream", true}}));
+    REQUIRE(crowd.back()->read_until("text/event-stream"));
+  }
+  // Four wait, each for some 200 tokens of at least 5 ms.
+  REQUIRE(live.service().expected_wait() > 1s);
+  const std::int64_t accepted = live.engine().status().requests_accepted;
+  const Answer refused = Client(live.port()).ask(completion(one, timeout("500")));
+  CHECK(refused.status == 429);
+  CHECK(refused.json().at("error").at("type") == "rate_limit_error");
+  CHECK(std::stoi(refused.field("retry-after")) >= 1);
+  CHECK(live.engine().status().requests_accepted == accepted);
+}
+
+TEST_CASE("requests of one key have a limit of their own") {
+  LiveOptions options;
+  options.step_delay = 2ms;
+  options.service.max_concurrent_per_key = 2;
+  LiveServer live(options);
+  REQUIRE(live.service()
+              .keys()
+              .parse("ann:" + sha256_hex("k-ann") + "\nbob:" + sha256_hex("k-bob") + "\n", "keys")
+              .ok());
+  const std::string ann = "Authorization: Bearer k-ann\r\n";
+  const std::string bob = "Authorization: Bearer k-bob\r\n";
+  const json small = {{"prompt", "a"}, {"max_tokens", 1}};
+  {
+    std::vector<std::unique_ptr<Client>> streams;
+    for (int i = 0; i < 2; ++i) {
+      streams.push_back(std::make_unique<Client>(live.port()));
+      streams.back()->send(
+          completion({{"prompt", "a"}, {"max_tokens", 1500}, {"stream", true}}, ann));
+      REQUIRE(streams.back()->read_until("text/event-stream"));
+    }
+    const Answer refused = Client(live.port()).ask(completion(small, ann));
+    CHECK(refused.status == 429);
+    CHECK(refused.json().at("error").at("type") == "rate_limit_error");
+    CHECK(std::stoi(refused.field("retry-after")) >= 1);
+    CHECK(Client(live.port()).ask(completion(small, bob)).status == 200);
+    CHECK(Client(live.port()).ask(get("/v1/models", ann)).status == 200);
+  }
+  CHECK(live.wait_idle());  // both left
+  for (int i = 0; i < 5; ++i) {
+    CHECK(Client(live.port()).ask(completion(small, ann)).status == 200);
+  }
+}
+
+TEST_CASE("wrong keys of one address are told to wait; a right one is served all the same") {
+  LiveOptions options;
+  options.service.max_failed_keys = 3;
+  LiveServer live(options);
+  REQUIRE(live.service().keys().parse("ann:" + sha256_hex("k-ann") + "\n", "keys").ok());
+  Client client(live.port());
+  for (int i = 0; i < 3; ++i) CHECK(client.ask(get("/v1/models")).status == 401);
+  const Answer refused = client.ask(get("/v1/models", "Authorization: Bearer k-bob\r\n"));
+  CHECK(refused.status == 429);
+  CHECK(std::stoi(refused.field("retry-after")) >= 1);
+  CHECK(client.at_end());
+  CHECK(Client(live.port()).ask(get("/v1/models", "Authorization: Bearer k-ann\r\n")).status ==
+        200);
+  CHECK(Client(live.port()).ask(get("/livez")).status == 200);
+}
+
+TEST_CASE("a frozen engine is not healthy; one that works at a long step is") {
+  LiveOptions options;
+  options.service.max_heartbeat_age = 1s;
+  LiveServer live(options);
+  const auto health = [&live] { return Client(live.port()).ask(get("/health")).status; };
+  CHECK(health() == 200);
+  std::this_thread::sleep_for(1200ms);
+  CHECK(health() == 200);  // idle
+
+  live.executor().units = 400;  // of 5 ms: a step of two seconds and more
+  Client busy(live.port());
+  busy.send(completion({{"prompt", "a"}, {"max_tokens", 1}}));
+  const std::int64_t steps = live.engine().status().num_steps;
+  int asked = 0;
+  while (live.engine().status().num_steps == steps) {
+    CHECK(health() == 200);
+    ++asked;
+    std::this_thread::sleep_for(20ms);
+  }
+  CHECK(asked > 10);
+  CHECK(busy.read_answer().status == 200);
+
+  live.executor().units = 0;
+  live.executor().frozen = true;
+  busy.send(completion({{"prompt", "a"}, {"max_tokens", 1}}));
+  const auto since = std::chrono::steady_clock::now();
+  while (health() == 200 && std::chrono::steady_clock::now() - since < 20s) {
+    std::this_thread::sleep_for(5ms);
+  }
+  CHECK(health() == 503);
+  CHECK(Client(live.port()).ask(get("/livez")).status == 200);
+  live.executor().frozen = false;
+  CHECK(busy.read_answer().status == 200);
+  CHECK(health() == 200);
+}
+
+PeerAddress address(std::uint8_t a, std::uint8_t b) {
+  return {.bytes = {255, 255, 255, 255, 10, 0, a, b}, .loopback = false};
+}
+
+TEST_CASE("failed keys: windows end, and only so many addresses are remembered") {
+  FailedKeys failed(2);
+  const FailedKeys::Clock::time_point start{1h};
+  CHECK_FALSE(failed.note(address(0, 1), start));
+  CHECK_FALSE(failed.note(address(0, 1), start));
+  CHECK(failed.note(address(0, 1), start + 1s));
+  CHECK(failed.seconds_left(address(0, 1), start + 1s) == 59);
+  CHECK_FALSE(failed.note(address(0, 2), start + 1s));
+  CHECK_FALSE(failed.note(address(0, 1), start + FailedKeys::kWindow));
+  for (int i = 0; i < 3 * static_cast<int>(FailedKeys::kMaxAddresses); ++i) {
+    const auto step = std::chrono::milliseconds(i);
+    (void)failed.note(address(static_cast<std::uint8_t>(i / 256), static_cast<std::uint8_t>(i)),
+                      start + 1h + step);
+    REQUIRE(failed.num_addresses() <= FailedKeys::kMaxAddresses);
+  }
+}
+
+TEST_CASE("connections of one address have a limit of their own") {
+  LiveOptions options;
+  options.listener.max_connections_per_address = 4;
+  LiveServer live(options);
+  {
+    std::vector<std::unique_ptr<Client>> clients;
+    for (int i = 0; i < 4; ++i) {
+      clients.push_back(std::make_unique<Client>(live.port()));
+      CHECK(clients.back()->ask(get("/livez")).status == 200);
+    }
+    Client late(live.port());
+    const Answer refused = late.ask(get("/livez"));
+    CHECK(refused.status == 429);
+    CHECK_FALSE(refused.field("retry-after").empty());
+    CHECK(late.at_end());
+  }
+  while (live.server().num_connections() > 0) std::this_thread::sleep_for(1ms);
+  CHECK(Client(live.port()).ask(get("/livez")).status == 200);
+}
+
+TEST_CASE("addresses are counted one by one, and forgotten when they are gone") {
+  AddressConnections counts;
+  CHECK(counts.add(address(0, 1)) == 1);
+  CHECK(counts.add(address(0, 1)) == 2);
+  CHECK(counts.add(address(0, 2)) == 1);
+  counts.remove(address(0, 1));
+  CHECK(counts.add(address(0, 1)) == 2);
+}
+
+}  // namespace
+}  // namespace quire::server
