@@ -94,12 +94,15 @@ def chat_calls(client, model):
         openai.BadRequestError, lambda: create(tools=[TOOL], tool_choice="required"))
     yield "json mode", lambda: refused(
         openai.BadRequestError, lambda: create(response_format={"type": "json_object"}))
-    yield "the stream helper", lambda: stream_helper(client, model) == whole.choices[0].message.content
+    # Ended by the model or a stop string: the helper refuses answers that were cut off.
+    until = {"max_completion_tokens": 300, "stop": ["."]}
+    yield "the stream helper", lambda: stream_helper(client, model, until) == create(
+        **until).choices[0].message.content
 
 
-def stream_helper(client, model) -> str:
-    with client.chat.completions.stream(model=model, messages=HELLO, max_completion_tokens=12,
-                                        temperature=0) as stream:
+def stream_helper(client, model, until) -> str:
+    with client.chat.completions.stream(model=model, messages=HELLO, temperature=0,
+                                        **until) as stream:
         return stream.get_final_completion().choices[0].message.content
 
 

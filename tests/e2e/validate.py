@@ -35,11 +35,21 @@ ROUTES = (
 )
 
 
+def with_null(schema):
+    """OpenAPI 3.0's `nullable: true` in the words of JSON Schema."""
+    if isinstance(schema, list):
+        return [with_null(s) for s in schema]
+    if not isinstance(schema, dict):
+        return schema
+    plain = {key: with_null(value) for key, value in schema.items() if key != "nullable"}
+    return {"anyOf": [plain, {"type": "null"}]} if schema.get("nullable") is True else plain
+
+
 class Checker:
     def __init__(self):
         self.documents = [yaml.safe_load(OURS.read_text(encoding="utf-8"))]
         if THEIRS.exists():
-            self.documents.append(yaml.safe_load(THEIRS.read_text(encoding="utf-8")))
+            self.documents.append(with_null(yaml.safe_load(THEIRS.read_text(encoding="utf-8"))))
         else:
             print("left out: OpenAI's description is not there")
         self.validators: dict = {}
