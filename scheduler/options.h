@@ -31,8 +31,8 @@ struct SchedulerOptions {
   std::vector<TokenId> eos_token_ids;
   // Longest prefill chunk of one row, in tokens; 0: only the budget. Tests set it to odd values.
   std::int32_t max_chunk = 0;
-  // Every so many steps the sequence that would be the next victim is preempted; 0: none. For
-  // tests.
+  // Every so many steps the sequence that would be the next victim is preempted, and what nobody
+  // holds is evicted; 0: never. For tests.
   std::int32_t force_preempt_every = 0;
 };
 

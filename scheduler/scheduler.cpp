@@ -193,7 +193,10 @@ void Scheduler::force_preemption() {
   const auto every = static_cast<std::uint64_t>(options_.force_preempt_every);
   if (every == 0 || static_cast<std::uint64_t>(last_step_) % every != 0 || running_.empty()) return;
   Sequence* const victim = victim_of(running_[0]);
-  if (victim != nullptr) preempt(*victim);
+  if (victim == nullptr) return;
+  preempt(*victim);
+  // As if others had needed them all: else it would find its pages where they were.
+  for (std::int32_t i = 0; i < cache_.usage().total_blocks; ++i) cache_.evict(BlockId{i});
 }
 
 void Scheduler::end_expired(Clock::time_point now, std::vector<TokenEvent>& events) {

@@ -58,13 +58,20 @@ TEST_CASE("flags over environment over file over default") {
 }
 
 TEST_CASE("every setting is taken from all three places") {
-  const std::map<std::string, std::string> values{
-      {"host", "127.0.0.2"},         {"device", "cpu"},
-      {"dtype", "float32"},          {"kv-cache-memory", "1MiB"},
-      {"generation-config", "none"}, {"shutdown-timeout", "5s"},
-      {"max-body-size", "1MiB"},     {"log-level", "error"},
-      {"log-format", "json"},        {"allowed-origins", "https://a.test"},
-      {"quantization", "int8"},      {"kv-cache-dtype", "fp8"}};
+  const std::map<std::string, std::string> values{{"host", "127.0.0.2"},
+                                                  {"device", "cpu"},
+                                                  {"dtype", "float32"},
+                                                  {"kv-cache-memory", "1MiB"},
+                                                  {"generation-config", "none"},
+                                                  {"shutdown-timeout", "5s"},
+                                                  {"max-body-size", "1MiB"},
+                                                  {"log-level", "error"},
+                                                  {"log-format", "json"},
+                                                  {"allowed-origins", "https://a.test"},
+                                                  {"quantization", "int8"},
+                                                  {"kv-cache-dtype", "fp8"},
+                                                  {"kv-remote-url", "redis://127.0.0.1:6379"},
+                                                  {"gpu-memory-utilization", "0.5"}};
   for (const SettingSpec& spec : serve_settings()) {
     const std::string name(spec.name);
     INFO(name);
@@ -121,9 +128,6 @@ TEST_CASE("what is wrong is refused") {
       {"serve", "--kv-cache-memory", "-1GiB"},
       {"serve", "--kv-cache-memory", "99999999TiB"},
       {"serve", "--device", "tpu"},
-      {"serve", "--gpu-memory-utilization", "1.5"},
-      {"serve", "--device", "tpu"},
-      {"serve", "--gpu-memory-utilization", "1.5"},
       {"serve", "--gpu-memory-utilization", "1.5"},
       {"serve", "--dtype", "int3"},
       {"serve", "--log-level", "loud"},

@@ -61,8 +61,9 @@ TEST_CASE("a deadline shorter than the measured wait is refused at once") {
   LiveServer live(options);
   // Until the output rate was measured.
   const json one = {{"prompt", "a"}, {"max_tokens", 200}};
+  const json longer = {{"prompt", "a"}, {"max_tokens", 800}};  // than the window of the rate, 2 s
   while (live.engine().status().tokens_per_second <= 0.0) {
-    REQUIRE(Client(live.port()).ask(completion(one)).status == 200);
+    REQUIRE(Client(live.port()).ask(completion(longer)).status == 200);
   }
   std::vector<std::unique_ptr<Client>> crowd;
   for (int i = 0; i < 5; ++i) {
