@@ -70,6 +70,7 @@ TEST_CASE("every setting is taken from all three places") {
                                                   {"allowed-origins", "https://a.test"},
                                                   {"quantization", "int8"},
                                                   {"kv-cache-dtype", "fp8"},
+                                                  {"kv-disk-size", "1GiB"},
                                                   {"kv-remote-url", "redis://127.0.0.1:6379"},
                                                   {"gpu-memory-utilization", "0.5"}};
   for (const SettingSpec& spec : serve_settings()) {
