@@ -56,6 +56,7 @@ class StreamCheck final {
   bool has_data_ = false;
   bool has_text_ = false;
   bool finished_ = false;  // the one choice has its finish_reason
+  double finish_at_ = 0;
   bool has_usage_ = false;
   bool done_ = false;
 };

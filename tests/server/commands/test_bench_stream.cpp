@@ -61,7 +61,10 @@ TEST_CASE("every wrong end has its reason") {
   CHECK(failure_of(joined({kText, kDone})) == "ended without a finish_reason");
   CHECK(failure_of(joined({kText, kFinish, kUsage})) == "ended without [DONE]");
   CHECK(failure_of(joined({kText, kFinish, kDone})) == "ended without usage");
-  CHECK(failure_of(joined({kFinish, kUsage, kDone})) == "ended without text");
+  const std::string long_usage =
+      R"(data: {"choices":[],"usage":{"prompt_tokens":3,"completion_tokens":5}})";
+  CHECK(failure_of(joined({kFinish, long_usage, kDone})) == "ended without text");
+  CHECK(failure_of(joined({kFinish, kUsage, kDone})).empty());  // pieces of one character
   CHECK(failure_of(joined({kText, kFinish, kUsage, kDone, kText})) == "an event after [DONE]");
   CHECK(failure_of(joined({kText, kFinish, kFinish, kUsage, kDone})) ==
         "two finish_reasons for one choice");
