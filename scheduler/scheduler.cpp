@@ -21,33 +21,6 @@ std::size_t max_sequences(const SchedulerOptions& options) {
          static_cast<std::size_t>(options.max_queue_len);
 }
 
-// Ends the sequence and tells no token.
-TokenEvent ending_event(const Sequence& sequence, FinishReason finish) {
-  TokenEvent event;
-  event.sequence = sequence.id;
-  event.finish = finish;
-  event.num_cached_tokens = std::max(0, sequence.num_cached_tokens);
-  event.num_prefill_chunks = sequence.num_prefill_chunks;
-  event.num_preemptions = sequence.num_preemptions;
-  return event;
-}
-
-// In place, as row_builder.cpp says.
-TokenEvent& append_event(const Sequence& sequence, const StepSample& sample,
-                         const SampledToken& chosen, const StepOutput& output,
-                         std::vector<TokenEvent>& events) {
-  TokenEvent& event = events.emplace_back();
-  event.sequence = sequence.id;
-  event.is_prompt = sample.target != kNoToken;
-  event.token = chosen.token;
-  event.logprob = chosen.logprob;
-  event.top = {output.top.data() + chosen.top_begin, static_cast<std::size_t>(chosen.top_count)};
-  event.num_cached_tokens = sequence.num_cached_tokens;
-  event.num_prefill_chunks = sequence.num_prefill_chunks;
-  event.num_preemptions = sequence.num_preemptions;
-  return event;
-}
-
 }  // namespace
 
 Scheduler::Scheduler(SchedulerOptions options, cache::KvCacheManager& cache)
@@ -307,74 +280,6 @@ void Scheduler::plan_row(Sequence& sequence, std::int32_t num_tokens, StepPlan& 
   sequence.num_charged_tokens = std::max(sequence.num_charged_tokens, end);
   append_row(sequence, num_tokens, cache_, plan);
   sequence.planned_in = plan.step_id;
-}
-
-void Scheduler::update(const StepPlan& plan, const StepOutput& output,
-                       std::vector<TokenEvent>& events) {
-  CHECK(plan.step_id == last_step_ && output.step_id == last_step_);
-  CHECK_EQ(output.samples.size(), plan.samples.size());
-  CHECK_EQ(output.copies_completed, static_cast<std::int32_t>(plan.copies.size()));
-  cache_.finish_copies();
-  std::size_t sample = 0;
-  for (std::size_t row = 0; row < plan.rows.size(); ++row) {
-    Sequence* const sequence = index_.find(plan.rows[row].sequence);
-    // Absent: it was aborted while the step ran; what came out for it is dropped.
-    if (sequence != nullptr) apply_row(*sequence, plan, row, sample, output, events);
-    while (sample < plan.samples.size() &&
-           static_cast<std::size_t>(plan.samples[sample].row) == row) {
-      ++sample;
-    }
-  }
-  CHECK_EQ(sample, plan.samples.size());
-  step_in_flight_ = false;
-  retired_.clear();
-}
-
-// `sample` is the row's first one.
-void Scheduler::apply_row(Sequence& sequence, const StepPlan& plan, std::size_t row,
-                          std::size_t sample, const StepOutput& output,
-                          std::vector<TokenEvent>& events) {
-  const auto end = [&](FinishReason finish) {
-    events.push_back(ending_event(sequence, finish));
-    remove(sequence, finish);
-  };
-  sequence.num_computed_tokens = plan.rows[row].context_len;
-  for (; sample < plan.samples.size() && static_cast<std::size_t>(plan.samples[sample].row) == row;
-       ++sample) {
-    const StepSample& asked = plan.samples[sample];
-    const SampleOutput& result = output.samples[sample];
-    if (result.fault) return end(FinishReason::kError);
-    CHECK_LE(result.num_tokens, 1);  // several come with speculation
-    if (result.num_tokens == 0) continue;
-    TokenEvent& event =
-        append_event(sequence, asked, output.tokens[result.token_begin], output, events);
-    if (event.is_prompt) {
-      sequence.num_scored_tokens = asked.position;
-      continue;
-    }
-    sequence.tokens.push_back(event.token);
-    const Ending ending = ending_of(sequence, options_.eos_token_ids);
-    event.finish = ending.finish;
-    event.stop_token = ending.stop_token;
-    if (ending.finish == FinishReason::kNone) continue;
-    keep_computed(sequence);
-    return remove(sequence, ending.finish);
-  }
-  // All is computed and no token came: a choice was put off, and the last token is computed once
-  // more; or that was asked for (max_tokens 0).
-  if (sequence.num_computed_tokens == sequence.num_tokens() && sequence.wants_output()) {
-    --sequence.num_computed_tokens;
-  }
-  keep_computed(sequence);
-  if (sequence.num_computed_tokens < sequence.num_tokens()) return;
-  end(FinishReason::kLength);
-}
-
-// What is computed now stays so: others may begin with it.
-void Scheduler::keep_computed(Sequence& sequence) {
-  cache_.commit(sequence.blocks, {.salt = sequence.salt}, sequence.tokens,
-                sequence.num_computed_tokens);
-  if (sequence.num_computed_tokens >= sequence.num_prompt_tokens - 1) release_followers(sequence);
 }
 
 void Scheduler::fail_all(FinishReason reason, std::vector<TokenEvent>& events) {

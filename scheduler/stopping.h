@@ -6,6 +6,7 @@
 
 #include "proto/types.h"
 #include "scheduler/sequence.h"
+#include "scheduler/step.h"
 
 namespace quire::scheduler {
 
@@ -27,6 +28,17 @@ struct Ending {
   }
   if (!sequence.wants_output()) return {.finish = FinishReason::kLength};
   return {};
+}
+
+// Ends the sequence and tells no token.
+[[nodiscard]] inline TokenEvent ending_event(const Sequence& sequence, FinishReason finish) {
+  TokenEvent event;
+  event.sequence = sequence.id;
+  event.finish = finish;
+  event.num_cached_tokens = std::max(0, sequence.num_cached_tokens);
+  event.num_prefill_chunks = sequence.num_prefill_chunks;
+  event.num_preemptions = sequence.num_preemptions;
+  return event;
 }
 
 }  // namespace quire::scheduler
