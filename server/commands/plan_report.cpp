@@ -39,6 +39,10 @@ std::string_view dtype_text(DType dtype) {
   return "int32";
 }
 
+std::string_view weights_text(const engine::ModelShape& shape, const engine::PlanLimits& limits) {
+  return dtype_text(limits.int8_weights ? DType::kInt8 : shape.dtype);
+}
+
 void line(std::string& out, std::string_view name, const std::string& value) {
   out += name;
   out.append(name.size() < 18 ? 18 - name.size() : 1, ' ');
@@ -72,7 +76,7 @@ std::string plan_text(const engine::ModelShape& shape, const engine::PlanLimits&
   std::string out;
   line(out, "model", shape.architecture + ", " + parameters_text(shape.parameters) + " parameters");
   line(out, "weights",
-       size_text(plan.weight_bytes) + " (" + std::string(dtype_text(shape.dtype)) + ")");
+       size_text(plan.weight_bytes) + " (" + std::string(weights_text(shape, limits)) + ")");
   line(out, "workspace",
        size_text(plan.workspace_bytes) + " (steps of " +
            std::to_string(limits.max_num_batched_tokens) + " tokens, " +
@@ -104,7 +108,7 @@ std::string plan_json(const engine::ModelShape& shape, const engine::PlanLimits&
                       const engine::MemoryPlan& plan) {
   nlohmann::ordered_json out = {{"architecture", shape.architecture},
                                 {"parameters", shape.parameters},
-                                {"dtype", dtype_text(shape.dtype)},
+                                {"dtype", weights_text(shape, limits)},
                                 {"kv_dtype", dtype_text(limits.kv_dtype)},
                                 {"memory_bytes", limits.memory},
                                 {"weight_bytes", plan.weight_bytes},
