@@ -98,10 +98,7 @@ export class Playground {
         output.append(Object.assign(document.createElement("p"), { className: "error", textContent: error.message }));
       }
     }
-    if (this.chatting && text) {
-      this.turn("assistant", text);
-      output.replaceChildren(...output.childNodes);
-    }
+    if (this.chatting && text) this.turn("assistant", text);
     this.abort = null;
     byId("run").disabled = false;
     byId("stop").disabled = true;
