@@ -22,21 +22,6 @@ std::unique_ptr<Backend> make_cpu(const CpuVariant& variant) {
   return backend;
 }
 
-void check_close(const std::vector<Matrix>& actual, const std::vector<Matrix>& expected,
-                 double tolerance) {
-  for (std::size_t s = 0; s < expected.size(); ++s) {
-    INFO("sequence " << s);
-    CHECK(actual[s].distance(expected[s]) <= tolerance);
-  }
-}
-
-void check_same(const std::vector<Matrix>& actual, const std::vector<Matrix>& expected) {
-  for (std::size_t s = 0; s < expected.size(); ++s) {
-    INFO("sequence " << s);
-    CHECK(actual[s].same_bits(expected[s]));
-  }
-}
-
 TEST_CASE("attention agrees with the reference at every grouping, head size and page type") {
   const AttentionShape shapes[] = {
       {.num_heads = 1, .num_kv_heads = 1, .head_dim = 8},

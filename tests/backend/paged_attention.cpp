@@ -192,4 +192,21 @@ std::vector<Step> PagedSequences::random_steps(unsigned seed, int largest) const
   return steps;
 }
 
+void check_close(const std::vector<Matrix>& actual, const std::vector<Matrix>& expected,
+                 double tolerance) {
+  REQUIRE(actual.size() == expected.size());
+  for (std::size_t s = 0; s < expected.size(); ++s) {
+    INFO("sequence " << s);
+    CHECK(actual[s].distance(expected[s]) <= tolerance);
+  }
+}
+
+void check_same(const std::vector<Matrix>& actual, const std::vector<Matrix>& expected) {
+  REQUIRE(actual.size() == expected.size());
+  for (std::size_t s = 0; s < expected.size(); ++s) {
+    INFO("sequence " << s);
+    CHECK(actual[s].same_bits(expected[s]));
+  }
+}
+
 }  // namespace quire::engine::testing

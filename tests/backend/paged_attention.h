@@ -58,4 +58,9 @@ class PagedSequences {
   std::vector<float> rope_;
 };
 
+// Sequence by sequence: within a tolerance, or to the last bit.
+void check_close(const std::vector<Matrix>& actual, const std::vector<Matrix>& expected,
+                 double tolerance);
+void check_same(const std::vector<Matrix>& actual, const std::vector<Matrix>& expected);
+
 }  // namespace quire::engine::testing

@@ -188,4 +188,8 @@ std::string post(std::string_view path, std::string_view body, std::string_view 
          std::to_string(body.size()) + "\r\n" + std::string(fields) + "\r\n" + std::string(body);
 }
 
+std::string completion(const nlohmann::json& body, std::string_view fields) {
+  return post("/v1/completions", body.dump(), fields);
+}
+
 }  // namespace quire::server::testing

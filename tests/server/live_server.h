@@ -98,5 +98,7 @@ class Client final {
 [[nodiscard]] std::string get(std::string_view path, std::string_view fields = "");
 [[nodiscard]] std::string post(std::string_view path, std::string_view body,
                                std::string_view fields = "");
+// A POST to /v1/completions.
+[[nodiscard]] std::string completion(const nlohmann::json& body, std::string_view fields = "");
 
 }  // namespace quire::server::testing

@@ -15,14 +15,11 @@ using namespace std::chrono_literals;
 using nlohmann::json;
 using testing::Answer;
 using testing::Client;
+using testing::completion;
 using testing::get;
 using testing::LiveOptions;
 using testing::LiveServer;
 using testing::post;
-
-std::string completion(const json& body, const std::string& fields = "") {
-  return post("/v1/completions", body.dump(), fields);
-}
 
 std::string timeout(const std::string& ms) { return "x-request-timeout-ms: " + ms + "\r\n"; }
 

@@ -1,5 +1,6 @@
 // GET /pages over a live server: one answer, one request, one block, and the stream of changes.
 
+#include "server/page_feed.h"
 #include "tests/server/live_server.h"
 
 #include <nlohmann/json.hpp>
@@ -102,7 +103,7 @@ TEST_CASE("who watches sees requests come and go") {
 
 TEST_CASE("a watcher that leaves is forgotten") {
   LiveServer live;
-  for (int i = 0; i < 20; ++i) {
+  for (int i = 0; i < PageFeed::kMaxWatchers + 20; ++i) {  // one that stayed would take a place
     Client watcher(live.port());
     watcher.send(get("/pages?stream=1"));
     REQUIRE(watcher.read_until("data: "));

@@ -14,14 +14,11 @@ using namespace std::chrono_literals;
 using nlohmann::json;
 using testing::Answer;
 using testing::Client;
+using testing::completion;
 using testing::get;
 using testing::LiveOptions;
 using testing::LiveServer;
 using testing::post;
-
-std::string completion(const json& body, const std::string& fields = "") {
-  return post("/v1/completions", body.dump(), fields);
-}
 
 // The record is there when the connection has finished with the request, a little after its answer.
 json record_of(LiveServer& live, const std::string& id, const std::string& fields = "") {

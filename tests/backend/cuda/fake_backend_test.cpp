@@ -30,21 +30,6 @@ std::unique_ptr<Backend> make_fake() {
   return backend;
 }
 
-void check_close(const std::vector<Matrix>& actual, const std::vector<Matrix>& expected,
-                 double tolerance) {
-  for (std::size_t s = 0; s < expected.size(); ++s) {
-    INFO("sequence " << s);
-    CHECK(actual[s].distance(expected[s]) <= tolerance);
-  }
-}
-
-void check_same(const std::vector<Matrix>& actual, const std::vector<Matrix>& expected) {
-  for (std::size_t s = 0; s < expected.size(); ++s) {
-    INFO("sequence " << s);
-    CHECK(actual[s].same_bits(expected[s]));
-  }
-}
-
 TEST_CASE("cuda attention walks to the reference's result") {
   const AttentionShape shapes[] = {
       {.num_heads = 4, .num_kv_heads = 2, .head_dim = 64, .rotary_dim = 64},
