@@ -4,7 +4,7 @@
 // Readers subscribe; while there are any, the engine thread publishes a snapshot between two steps,
 // at most one per interval() and only after something changed (the first reader's comes at once).
 // Readers get the newest one and are told when there is another.
-// 1. Without readers the engine thread does nothing here but read one atomic.
+// 1. Without readers the engine thread does nothing here but read two atomics.
 // 2. A published snapshot does not change as long as anybody holds it.
 // 3. After Subscription's destructor its listener is not called.
 // Cost: publishing copies the columns (some 20 bytes a block) into memory used before.
