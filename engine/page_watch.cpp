@@ -1,7 +1,6 @@
 #include "engine/page_watch.h"
 
 #include <algorithm>
-#include <utility>
 
 namespace quire::engine {
 
@@ -38,20 +37,15 @@ PageWatch::Clock::time_point PageWatch::due(std::uint64_t change) const {
 
 void PageWatch::publish(std::uint64_t change, const std::function<void(PageSnapshot&)>& fill) {
   wanted_.store(false, std::memory_order_release);
-  std::shared_ptr<PageSnapshot> next = spare();
+  const auto next = std::make_shared<PageSnapshot>();
   fill(*next);
   next->time = std::chrono::system_clock::now();
   last_ = Clock::now();
   last_change_ = change;
   const std::lock_guard lock(mutex_);
-  kept_ = std::exchange(newest_, std::move(next));
+  newest_ = next;
   ++number_;
   for (StreamListener* listener : listeners_) listener->on_ready();
-}
-
-std::shared_ptr<PageSnapshot> PageWatch::spare() {
-  if (kept_ != nullptr && kept_.use_count() == 1) return std::move(kept_);
-  return std::make_shared<PageSnapshot>();
 }
 
 }  // namespace quire::engine
