@@ -78,7 +78,7 @@ TEST_CASE("a scale brings the largest within the codes, whatever its size") {
   }
 }
 
-TEST_CASE("a head of zeros is zeros; one with an infinity or a NaN is NaN") {
+TEST_CASE("a head of zeros is zeros, one with an infinity or a NaN is NaN") {
   for (const DType dtype : {DType::kInt8, DType::kFp8E4M3}) {
     float head[4] = {0.0f, -0.0f, 1e-38f, -1e-35f};
     const KvScale zero = kv_scale(head, 4, dtype);

@@ -35,7 +35,7 @@ TEST_CASE("philox gives the known answers of its authors") {
       PhiloxCounter{0xd16cfe09, 0x94fdcceb, 0x5001e420, 0x24126ea1});
 }
 
-TEST_CASE("uniform draws fill [0, 1) and differ by seed, choice and position") {
+TEST_CASE("uniform draws fill 0 to 1 and differ by seed, choice and position") {
   double sum = 0;
   for (int position = 0; position < 10000; ++position) {
     const double draw = philox_uniform(42, 0, position);
@@ -222,7 +222,7 @@ TEST_CASE("a row's token depends on nothing that was sampled before it") {
   }
 }
 
-TEST_CASE("logits that are not finite are a fault; -inf here and there is not") {
+TEST_CASE("logits that are not finite are a fault, -inf here and there is not") {
   Sampler sampler(kVocabulary, 5, kEndTokens);
   for (const float bad : {kInfinity, std::numeric_limits<float>::quiet_NaN(), -std::nanf("")}) {
     for (const std::size_t place : {std::size_t{0}, std::size_t{17}, std::size_t{49}}) {

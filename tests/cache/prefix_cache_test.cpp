@@ -212,7 +212,7 @@ TEST_CASE("a fork shares what the leader computed and copies its last block, wit
   for (SequenceBlocks* blocks : {&leader, &fork, &edge}) desk.cache.free(*blocks);
 }
 
-TEST_CASE("nodes come and go with their pages; their number is bounded") {
+TEST_CASE("nodes come and go with their pages, their number is bounded") {
   Desk desk({.num_blocks = 8});
   for (TokenId i = 0; i < 1000; ++i) {
     desk.run(counting(i * 50, 20), {.salt = {.low = static_cast<std::uint64_t>(i)}});

@@ -218,7 +218,7 @@ TEST_CASE("a lost device ends every stream with an error") {
   CHECK(refused.error().code == ErrorCode::kUnavailable);
 }
 
-TEST_CASE("draining refuses the new and finishes the old; stopping ends them") {
+TEST_CASE("draining refuses the new and finishes the old, stopping ends them") {
   auto engine = fake_engine(alphabet, {}, 256, nullptr, std::chrono::milliseconds(1));
   auto first = engine->submit(request_for("x", 30), nullptr);
   auto second = engine->submit(request_for("x", 1900), nullptr);

@@ -25,7 +25,7 @@ void check_sampling(const CompletionRequest& request) {
   CHECK(sampling.temperature >= 0.0f && sampling.temperature <= 2.0f);
   CHECK(sampling.top_p > 0.0f && sampling.top_p <= 1.0f);
   CHECK(sampling.min_p >= 0.0f && sampling.min_p <= 1.0f);
-  CHECK(sampling.top_k >= 0 && sampling.top_k <= kLimits.vocab_size);
+  CHECK(sampling.top_k >= 0);
   CHECK(sampling.repetition_penalty > 0.0f && std::isfinite(sampling.repetition_penalty));
   CHECK(std::abs(sampling.presence_penalty) <= 2.0f);
   CHECK(std::abs(sampling.frequency_penalty) <= 2.0f);

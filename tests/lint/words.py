@@ -11,6 +11,7 @@ from sources import CPP_ENDINGS, ROOMS, files, finish, text
 EVERYWHERE = (
     (re.compile(r"(?<![\w.$}])/(?:work|home|root|Users)/\w"), "a path of one machine"),
     (re.compile(r"\b(?:TODO|FIXME|XXX)\b(?!\(#\d+\))"), "a TODO names an issue: TODO(#12)"),
+    (re.compile(r'TEST_CASE\(\s*"[^"\n]*[][;]'), "CMake's lists break a test's name at [ ] and ;"),
 )
 PRODUCT = (
     (re.compile(r"\bstd::w?regex\b"), "std::regex overflows the stack on long input"),

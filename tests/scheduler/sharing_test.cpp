@@ -50,7 +50,7 @@ TEST_CASE("blocks of a sequence that still runs are shared, and outlive an abort
   rig.update();
 }
 
-TEST_CASE("another salt, no hit; prompts that are scored are computed anew") {
+TEST_CASE("another salt, no hit, prompts that are scored are computed anew") {
   Rig rig(sharing());
   rig.add({.id = 1, .prompt = 12, .max_tokens = 1}, [](Sequence& s) { s.salt.low = 7; });
   rig.run();

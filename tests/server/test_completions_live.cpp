@@ -395,7 +395,7 @@ TEST_CASE("draining: those in flight finish, new ones get 503, the open routes a
   CHECK(live.service().wait_idle(std::chrono::steady_clock::now() + 20s));
 }
 
-TEST_CASE("the end of the drain: streams end with an error and [DONE]") {
+TEST_CASE("the end of the drain: streams end with an error and DONE") {
   LiveOptions options;
   options.step_delay = 2ms;
   LiveServer live(options);

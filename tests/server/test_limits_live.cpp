@@ -111,7 +111,7 @@ TEST_CASE("requests of one key have a limit of their own") {
   }
 }
 
-TEST_CASE("wrong keys of one address are told to wait; a right one is served all the same") {
+TEST_CASE("wrong keys of one address are told to wait, a right one is served all the same") {
   LiveOptions options;
   options.service.max_failed_keys = 3;
   LiveServer live(options);
@@ -127,7 +127,7 @@ TEST_CASE("wrong keys of one address are told to wait; a right one is served all
   CHECK(Client(live.port()).ask(get("/livez")).status == 200);
 }
 
-TEST_CASE("a frozen engine is not healthy; one that works at a long step is") {
+TEST_CASE("a frozen engine is not healthy, one that works at a long step is") {
   LiveOptions options;
   options.service.max_heartbeat_age = 1s;
   LiveServer live(options);

@@ -176,7 +176,7 @@ TEST_CASE("a client that leaves over TLS frees its place") {
   CHECK(live.wait_idle());
 }
 
-TEST_CASE("a new certificate serves new connections; a broken one changes nothing") {
+TEST_CASE("a new certificate serves new connections, a broken one changes nothing") {
   Certificate files(1);
   TlsContext tls(files.certificate(), files.key_file());
   LiveOptions options;
