@@ -39,16 +39,17 @@ std::unique_ptr<Backend> make_gpu_backend(const EngineOptions& options, const Mo
 std::unique_ptr<Backend> make_backend(const EngineOptions& options, const ModelConfig& config,
                                       const std::function<void(const std::string&)>& log) {
   if (options.device == Device::kReference) return make_reference_backend();
-  if (options.device == Device::kCpu) return make_cpu_backend(options.num_threads, options.isa);
+  if (options.device != Device::kCuda) {
+    if (options.device == Device::kAuto && log) {
+      log("running on the CPU: a GPU is used by --device cuda alone, until its kernels ran on one");
+    }
+    return make_cpu_backend(options.num_threads, options.isa);
+  }
   try {
     return make_gpu_backend(options, config);
   } catch (const StartupError& error) {
-    if (options.device == Device::kCuda) {
-      throw StartupError("--device cuda: " + std::string(error.what()));
-    }
-    if (log) log("running on the CPU: " + std::string(error.what()));
+    throw StartupError("--device cuda: " + std::string(error.what()));
   }
-  return make_cpu_backend(options.num_threads, options.isa);
 }
 
 std::int64_t usable_memory(const EngineOptions& options, const DeviceMemory& memory) {

@@ -14,8 +14,8 @@
 
 namespace quire::engine {
 
-// kAuto: a GPU where there is a plug-in for it and it can run this model; else the CPU, with one
-// line in the log. kCuda: throws StartupError instead.
+// kCuda: throws StartupError, which says why, where there is no plug-in, no GPU, or it cannot run
+// this model. kAuto: the CPU, with one line in the log, until the plug-in's kernels ran on a GPU.
 [[nodiscard]] std::unique_ptr<Backend> make_backend(
     const EngineOptions& options, const ModelConfig& config,
     const std::function<void(const std::string&)>& log);

@@ -1,6 +1,7 @@
 """--device: the plug-in's absence, another version's, a machine without a GPU, and a device that is
 lost while it serves. The device is the fake one of tests/backend/cuda, $FAKE_CUDA_PLUGIN, put beside
-a copy of the binary, which is where the daemon looks for it.
+a copy of the binary, which is where the daemon looks for it. The plug-in proper, $CUDA_PLUGIN, is
+opened too where it was built.
 """
 
 import os
@@ -17,6 +18,8 @@ from tests.e2e.wire import Connection, parse_stream, post
 
 SAME_ANSWER = os.environ["SAME_ANSWER"]
 PLUGIN = os.environ["FAKE_CUDA_PLUGIN"]
+REAL_PLUGIN = os.environ.get("CUDA_PLUGIN", "")
+GPU = Path("/dev/nvidiactl")
 
 
 class Installed(unittest.TestCase):
@@ -31,8 +34,8 @@ class Installed(unittest.TestCase):
         os.environ["TEST_BINARY"] = self.binary
         self.addCleanup(os.environ.__setitem__, "TEST_BINARY", original)
 
-    def install_plugin(self):
-        shutil.copy2(PLUGIN, Path(self.folder.name, "libquire_cuda.so"))
+    def install_plugin(self, plugin=PLUGIN):
+        shutil.copy2(plugin, Path(self.folder.name, "libquire_cuda.so"))
 
     def refused(self, environment=None) -> str:
         """Starts with --device cuda and returns what it said in refusing."""
@@ -68,6 +71,14 @@ class DeviceFlag(Installed):
         with Daemon("--device", "auto", environment=absent) as daemon:
             self.assertEqual(daemon.log_text().count("running on the CPU"), 1)
 
+    @unittest.skipUnless(REAL_PLUGIN and not GPU.exists(), "needs the plug-in, and no GPU")
+    def test_the_real_plugin_without_a_gpu(self):
+        self.install_plugin(REAL_PLUGIN)
+        self.assertIn("no usable GPU", self.refused())
+        with Daemon("--device", "auto") as daemon:
+            status, stream = streamed(daemon.port, 4)
+            self.assertEqual((status, stream.error), (200, None))
+
     def test_more_pages_than_memory(self):
         self.install_plugin()
         daemon = Daemon("--device", "cuda", "--kv-cache-memory", "100GiB").launch()
@@ -76,8 +87,7 @@ class DeviceFlag(Installed):
 
     def test_serves(self):
         self.install_plugin()
-        with Daemon("--device", "auto", "--max-num-batched-tokens", "64") as daemon:
-            self.assertNotIn("running on the CPU", daemon.log_text())
+        with Daemon("--device", "cuda", "--max-num-batched-tokens", "64") as daemon:
             self.assertIn("backend cuda", daemon.log_text())
             status, stream = streamed(daemon.port, 12)
             self.assertEqual(status, 200)
