@@ -2,6 +2,7 @@
 // Core: scheduler, cache and fake model put together, with the values that pass between them. The
 // same for the run under test and for the uncontended one.
 
+#include <chrono>
 #include <memory>
 #include <utility>
 #include <vector>
@@ -58,6 +59,11 @@ struct Core {
   std::vector<scheduler::TokenEvent> events;
 };
 
+// Each half alone is that of others too.
+[[nodiscard]] inline CacheSalt salt_of(std::uint64_t tenant) {
+  return {.high = tenant / 2, .low = tenant % 2};
+}
+
 // A sequence of this request; ids and arrival are drawn from one counter. leader: of the choice
 // that came first; 0: none.
 [[nodiscard]] inline std::unique_ptr<scheduler::Sequence> make_sequence(
@@ -70,7 +76,8 @@ struct Core {
   sequence->priority = request.priority;
   sequence->choice = request.choice;
   sequence->tenant = request.tenant;
-  sequence->salt = {.high = request.tenant, .low = ~request.tenant};
+  sequence->salt = salt_of(request.tenant);
+  if (request.patience > 0) sequence->deadline = now + std::chrono::milliseconds(request.patience);
   sequence->leader = SequenceId{leader};
   sequence->params = request.params;
   sequence->tokens = request.prompt;

@@ -90,6 +90,16 @@ std::uint64_t FakeModel::state_of(const StepPlan& plan, std::size_t row, std::in
   return state;
 }
 
+// Logits that are not finite come from entries that are not: what the row wrote serves nobody.
+void FakeModel::spoil(const StepPlan& plan, std::size_t row) {
+  ++num_faults_;
+  const StepRow& r = plan.rows[row];
+  for (std::size_t g = 0; g < groups_.size(); ++g) {
+    const Table table = table_of(plan, row, g);
+    for (std::int32_t i = 0; i < r.num_tokens; ++i) entry_at(table, r.first_position + i) = kSpoilt;
+  }
+}
+
 bool FakeModel::puts_off(const StepPlan& plan, const StepSample& sample) const {
   if (sample.target != kNoToken) return false;
   const std::uint64_t draw = mix((static_cast<std::uint64_t>(plan.step_id) << 16) +
@@ -116,7 +126,7 @@ void FakeModel::answer_sample(const StepPlan& plan, const StepSample& sample, St
           .mask_end_tokens = sample.mask_end_tokens,
           .fault_period = fault_period_},
          *sample.params, answer_);
-  if (answer_.fault) ++num_faults_;
+  if (answer_.fault) spoil(plan, static_cast<std::size_t>(sample.row));
   output.samples.push_back({.token_begin = static_cast<std::int32_t>(output.tokens.size()),
                             .num_tokens = 1,
                             .fault = answer_.fault});

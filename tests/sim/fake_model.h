@@ -35,6 +35,7 @@ class FakeModel final {
   void write_row(const scheduler::StepPlan& plan, std::size_t row);
   [[nodiscard]] std::uint64_t state_of(const scheduler::StepPlan& plan, std::size_t row,
                                        std::int32_t num_tokens);
+  void spoil(const scheduler::StepPlan& plan, std::size_t row);
   [[nodiscard]] bool puts_off(const scheduler::StepPlan& plan,
                               const scheduler::StepSample& sample) const;
   void answer_sample(const scheduler::StepPlan& plan, const scheduler::StepSample& sample,

@@ -1,6 +1,7 @@
 #include "tests/sim/ledger.h"
 
 #include <algorithm>
+#include <chrono>
 #include <iterator>
 #include <utility>
 
@@ -22,11 +23,18 @@ void Ledger::add(SequenceId id, Request request, Clock::time_point now) {
   client.arrival_time = now;
 }
 
+void Ledger::begin_at(SequenceId id, std::int32_t position) {
+  Client& client = clients_.at(id);
+  if (client.num_cached < 0) client.num_cached = position;
+}
+
 void Ledger::tell(const scheduler::TokenEvent& event, Clock::time_point now) {
   const auto found = clients_.find(event.sequence);
   require(found != clients_.end(), "told something after the end", event.sequence);
   Client& client = found->second;
   client.told.append(event);
+  require(event.num_cached_tokens == std::max(0, client.num_cached),
+          "wrong number of cached tokens", event.sequence);
   if (event.finish == FinishReason::kNone) return;
   check_end(client, event.sequence, now);
   ++(event.finish == FinishReason::kAbort ? num_aborted_ : num_finished_);
@@ -92,7 +100,11 @@ void Ledger::check_counters(const scheduler::SchedulerStats& stats) const {
 }
 
 Clock::time_point Ledger::deadline_of(const Client& client) const {
-  const Clock::time_point deadline = client.arrival_time + scenario_.scheduler.request_deadline;
+  Clock::time_point deadline = client.arrival_time + scenario_.scheduler.request_deadline;
+  if (client.request.patience > 0) {
+    deadline = std::min(deadline,
+                        client.arrival_time + std::chrono::milliseconds(client.request.patience));
+  }
   if (!client.paused) return deadline;
   return std::min(deadline, client.paused_since + scenario_.scheduler.stall_timeout);
 }

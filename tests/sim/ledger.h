@@ -5,7 +5,8 @@
 // 1. A client is told nothing after its end, and its end exactly once.
 // 2. What it was told is what the uncontended run tells, whole or (ended from outside) its
 // beginning.
-// 3. added == finished + aborted + in flight, and the scheduler's counters say the same.
+// 3. The tokens that it is told it did not have to wait for are those before its first row.
+// 4. added == finished + aborted + in flight, and the scheduler's counters say the same.
 
 #include <cstdint>
 #include <map>
@@ -25,6 +26,7 @@ struct Client {
   Clock::time_point arrival_time{};
   bool paused = false;
   Clock::time_point paused_since{};
+  std::int32_t num_cached = -1;  // where it began to be computed; -1: it did not begin yet
   Transcript told;
 };
 
@@ -33,6 +35,8 @@ class Ledger final {
   explicit Ledger(const Scenario& scenario) : scenario_(scenario) {}
 
   void add(SequenceId id, Request request, Clock::time_point now);
+  // A row of it begins there.
+  void begin_at(SequenceId id, std::int32_t position);
   void tell(const scheduler::TokenEvent& event, Clock::time_point now);
   void set_paused(SequenceId id, bool paused, Clock::time_point now);
   // The client ended it.

@@ -31,11 +31,14 @@ struct Arguments {
 // For the signal handler: a broken CHECK of the product aborts.
 volatile std::uint64_t current_seed = 0;
 volatile std::uint64_t current_steps = 0;
+volatile std::uint64_t steps_before = 0;  // of the seeds that are done
 
 void say_seed_and_exit(int) {
-  char line[160];
+  char line[200];
   const int length = std::snprintf(
-      line, sizeof line, "VIOLATION: to see it again: sim --seeds 1 --first %llu --steps %llu\n",
+      line, sizeof line,
+      "VIOLATION within %llu steps; to see it again: sim --seeds 1 --first %llu --steps %llu\n",
+      static_cast<unsigned long long>(steps_before + current_steps),
       static_cast<unsigned long long>(current_seed),
       static_cast<unsigned long long>(current_steps));
   if (write(STDERR_FILENO, line, static_cast<std::size_t>(length)) < 0) _exit(2);
@@ -110,6 +113,7 @@ int main(int count, char** words) {
   try {
     for (std::uint64_t i = 0; i < arguments.seeds; ++i) {
       sum.add(run_seed(arguments.first + i, arguments));
+      steps_before = static_cast<std::uint64_t>(sum[Count::kRunningSteps]);
       if ((i + 1) % tenth == 0) print(i + 1, sum, seconds());
     }
   } catch (const std::exception&) {  // said already

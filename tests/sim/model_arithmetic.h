@@ -18,6 +18,7 @@ namespace quire::sim {
 
 using Entry = std::uint64_t;
 inline constexpr Entry kNoEntry = 0x5EED;  // before the first position
+inline constexpr Entry kSpoilt = 0xBAD;    // of a step whose logits were not finite
 
 [[nodiscard]] constexpr Entry entry_of(TokenId token, std::int32_t position, std::size_t group,
                                        Entry previous) {

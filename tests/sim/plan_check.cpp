@@ -60,6 +60,7 @@ void PlanCheck::after(Core& core, scheduler::Clock::time_point now) {
   check_limits(core);
   check_rows(core);
   check_references(core);
+  check_snapshot(core);
   check_writes(core);
   check_preempted(core);
   check_first(core);
@@ -120,6 +121,12 @@ void PlanCheck::check_tables(const Core& core, const Sequence& sequence, const S
     const auto own = sequence.blocks.table(g).blocks();
     require(blocks.size() <= own.size() && std::equal(blocks.begin(), blocks.end(), own.begin()),
             "row with other blocks", row.sequence);
+    // What no token from here on attends to is given back.
+    const std::int32_t needed = first_attended(scenario_.groups[g], row.first_position + 1) / size;
+    for (std::int32_t i = 0; i < needed; ++i) {
+      require(blocks[static_cast<std::size_t>(i)] == kNoBlock, "it holds what left its window",
+              row.sequence);
+    }
   }
 }
 
@@ -168,6 +175,33 @@ void PlanCheck::check_references(const Core& core) {
   const cache::CacheUsage usage = core.cache.usage();
   require(usage.shared_debt == debt, "the debt of shared window blocks is wrong");
   require(usage.free_blocks == free - usage.reserved_blocks - debt, "free blocks are miscounted");
+}
+
+// GET /pages shows what is: states, references, who holds what, and when that changed last.
+void PlanCheck::check_snapshot(const Core& core) {
+  const auto step = static_cast<std::uint64_t>(core.plan.step_id);
+  if (step % kSnapshotEvery == 1 && !references_before_.empty()) {
+    core.cache.describe(snapshot_);
+    core.scheduler.describe(snapshot_);
+    require(snapshot_.step == step, "the snapshot is of another step");
+    std::vector<std::int32_t> named(references_.size());
+    for (const BlockId block : snapshot_.tables) ++named[static_cast<std::size_t>(block)];
+    require(named == in_tables_, "the snapshot's tables are not those of the sequences");
+    for (std::size_t b = 0; b < references_.size(); ++b) {
+      const bool cached = core.cache.is_cached(BlockId{static_cast<std::int32_t>(b)});
+      const PageState state = references_[b] > 1    ? PageState::kShared
+                              : references_[b] == 1 ? PageState::kRunning
+                              : cached              ? PageState::kCached
+                                                    : PageState::kFree;
+      require(snapshot_.states[b] == state && snapshot_.ref_counts[b] == references_[b],
+              "the snapshot's states are wrong");
+      const std::uint32_t changed = snapshot_.changed_at[b];
+      require(changed <= step, "a page is younger than its step");
+      require(references_before_[b] == references_[b] || changed + 1 >= step,
+              "a page is older than its last change");
+    }
+  }
+  references_before_ = references_;
 }
 
 void PlanCheck::check_copy(Core& core, const scheduler::PageCopy& copy) {
@@ -225,6 +259,10 @@ void PlanCheck::check_preempted(const Core& core) {
     if (sequence->state != SequenceState::kWaiting || sequence->paused) continue;
     require(++preemptions_[id] <= scenario_.scheduler.max_preemptions, "preempted too often", id);
     require(sequence->arrival == static_cast<std::uint64_t>(id), "lost its place", id);
+    for (const Sequence* other : core.scheduler.sequences()) {
+      require(!other->paused || other->state != SequenceState::kRunning,
+              "preempted while one that is paused keeps its blocks", id);
+    }
   }
 }
 

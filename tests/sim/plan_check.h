@@ -7,6 +7,7 @@
 #include <span>
 #include <vector>
 
+#include "proto/page_snapshot.h"
 #include "scheduler/scheduler.h"
 #include "tests/sim/core.h"
 
@@ -22,6 +23,8 @@ class PlanCheck final {
   [[nodiscard]] std::int64_t num_guaranteed() const { return num_guaranteed_; }
 
  private:
+  static constexpr std::uint64_t kSnapshotEvery = 8;  // steps
+
   void check_limits(const Core& core) const;
   void check_rows(const Core& core) const;
   void check_tables(const Core& core, const scheduler::Sequence& sequence,
@@ -29,6 +32,7 @@ class PlanCheck final {
   [[nodiscard]] std::span<const BlockId> blocks_of(const Core& core, std::size_t row,
                                                    std::size_t group) const;
   void check_references(const Core& core);
+  void check_snapshot(const Core& core);
   void check_writes(Core& core);
   void check_copy(Core& core, const scheduler::PageCopy& copy);
   void check_preempted(const Core& core);
@@ -37,11 +41,13 @@ class PlanCheck final {
   void check_deadlines(const Core& core, scheduler::Clock::time_point now) const;
 
   const Scenario& scenario_;
-  std::optional<SequenceId> first_;       // of those that ran before
-  std::vector<SequenceId> ran_before_;    // sorted
-  std::vector<std::int32_t> references_;  // [block]; scratch
-  std::vector<std::int32_t> in_tables_;   // the same without copies
-  std::vector<CacheSalt> written_for_;    // [block]: the tenant of its last writer
+  std::optional<SequenceId> first_;              // of those that ran before
+  std::vector<SequenceId> ran_before_;           // sorted
+  std::vector<std::int32_t> references_;         // [block]; scratch
+  std::vector<std::int32_t> in_tables_;          // the same without copies
+  std::vector<std::int32_t> references_before_;  // [block]: a step ago
+  PageSnapshot snapshot_;
+  std::vector<CacheSalt> written_for_;  // [block]: the tenant of its last writer
   std::map<SequenceId, std::int32_t> preemptions_;
   std::int64_t num_guaranteed_ = 0;
 };

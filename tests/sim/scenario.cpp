@@ -52,7 +52,10 @@ Odds draw_odds(Random& random) {
           .tier_costs = random.one_of({0, 10, 100}),
           .several = random.one_of({0, 100, 400}),
           .at_the_limit = random.one_of({0, 100, 400}),
-          .short_prompt = random.one_of({0, 500, 950})};
+          .short_prompt = random.one_of({0, 500, 950}),
+          .priority = random.one_of({0, 200}),
+          .first_tenant = random.one_of({0, 500, 900}),
+          .own_deadline = random.one_of({0, 0, 100})};
 }
 
 TierOdds draw_tier_odds(Random& random) {
@@ -96,7 +99,7 @@ Scenario draw_scenario(Random& random) {
   scenario.groups = draw_groups(random);
   scenario.prefix_caching = !random.chance(150);
   scenario.hash_bits = random.one_of({64, 64, 8, 1});
-  scenario.num_tenants = random.one_of({1, 1, 2, 3});
+  scenario.num_tenants = random.one_of({1, 1, 2, 3, random.between(4, 24)});
   scenario.num_stories = random.one_of({1, 2, 4, 16});
   scenario.num_blocks =
       random.one_of({1, 2, 3, random.between(1, 8), random.between(4, 24), random.between(1, 64)});
@@ -120,14 +123,16 @@ Scenario draw_scenario(Random& random) {
 Request draw_request(const Scenario& scenario, std::int64_t pool_tokens, Random& random) {
   const auto pool = static_cast<std::int32_t>(std::min<std::int64_t>(pool_tokens, 512));
   const std::int32_t total = draw_total(scenario, pool, random);
-  const bool short_prompt = random.chance(scenario.odds.short_prompt);
+  Request request;
+  const bool crowds = random.chance(scenario.odds.first_tenant);
+  request.tenant = crowds ? 0 : static_cast<std::uint64_t>(random.below(scenario.num_tenants));
+  const bool short_prompt = random.chance(scenario.odds.short_prompt) != (request.tenant % 2 == 1);
   const std::int32_t output = random.chance(50) ? 0
                               : short_prompt    ? std::max(0, total - random.between(1, 4))
                                                 : random.below(total);
-  Request request;
   request.params = draw_params(output, random);
-  request.priority = random.chance(200) ? random.between(-1, 1) : 0;
-  request.tenant = static_cast<std::uint64_t>(random.below(scenario.num_tenants));
+  request.priority = random.chance(scenario.odds.priority) ? random.between(-1, 1) : 0;
+  request.patience = random.chance(scenario.odds.own_deadline) ? random.between(1, 5'000) : 0;
   // Few different beginnings, so that blocks are shared.
   Random words(static_cast<std::uint64_t>(random.below(scenario.num_stories)));
   const std::int32_t common = random.below(total - output + 1);

@@ -30,7 +30,12 @@ struct Odds {
   std::int32_t tier_costs = 0;    // what reading and computing cost is measured anew
   std::int32_t several = 0;       // per request: n > 1
   std::int32_t at_the_limit = 0;  // per request: its size is the limit, one less or one more
-  std::int32_t short_prompt = 0;  // per request: nearly all is output, so that it grows and crowds
+  // Per request: nearly all is output, so that it grows and crowds; of every second tenant the
+  // others are.
+  std::int32_t short_prompt = 0;
+  std::int32_t priority = 0;      // per request: one that is not 0
+  std::int32_t first_tenant = 0;  // per request: it comes from the first tenant, who crowds others
+  std::int32_t own_deadline = 0;  // per request
 };
 
 // What goes wrong below host memory; per mille and job, `delay` in steps.
@@ -85,6 +90,7 @@ struct Request {
   std::int32_t priority = 0;
   std::int32_t choice = 0;
   std::uint64_t tenant = 0;
+  std::int32_t patience = 0;  // milliseconds until its own deadline; 0: none
 };
 
 [[nodiscard]] Scenario draw_scenario(Random& random);

@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "tests/sim/core.h"
+#include "tests/sim/fair_check.h"
 #include "tests/sim/ledger.h"
 #include "tests/sim/plan_check.h"
 #include "tests/sim/scenario.h"
@@ -23,7 +24,8 @@ class Simulation final {
         scenario_(draw_scenario(random_)),
         ledger_(scenario_),
         plan_check_(scenario_),
-        core_(scenario_) {}
+        core_(scenario_),
+        fair_check_(scenario_, core_.cache.max_tokens()) {}
 
   Report run(std::int32_t steps) {
     for (std::int32_t i = 0; i < steps; ++i) {
@@ -69,6 +71,7 @@ class Simulation final {
   Ledger ledger_;
   PlanCheck plan_check_;
   Core core_;
+  FairCheck fair_check_;
   scheduler::Clock::time_point now_{};
   std::uint64_t last_id_ = 0;
   StepId last_step_{};
@@ -118,16 +121,22 @@ bool Simulation::ask(const Request& request, std::uint64_t leader) {
   ++last_id_;
   ledger_.add(SequenceId{last_id_}, request, now_);
   core_.scheduler.add(make_sequence(request, last_id_, now_, leader));
+  fair_check_.look(core_);
   return true;
 }
 
 void Simulation::disturb() {
   const Odds& odds = scenario_.odds;
-  if (random_.chance(odds.abort)) abort_any();
-  if (random_.chance(odds.finish)) finish_any();
-  if (random_.chance(odds.pause)) pause_any(true);
-  if (random_.chance(odds.resume)) pause_any(false);
-  if (random_.chance(odds.preempt)) preempt_any();
+  const auto act = [this](std::int32_t chance, auto&& what) {
+    if (!random_.chance(chance)) return;
+    what();
+    fair_check_.look(core_);
+  };
+  act(odds.abort, [this] { abort_any(); });
+  act(odds.finish, [this] { finish_any(); });
+  act(odds.pause, [this] { pause_any(true); });
+  act(odds.resume, [this] { pause_any(false); });
+  act(odds.preempt, [this] { preempt_any(); });
   if (random_.chance(odds.evict)) evict_some();
   if (random_.chance(odds.tier_costs)) measure_costs();
   core_.check_invariants();
@@ -201,10 +210,15 @@ void Simulation::step(std::int32_t disturb_in_flight) {
   core_.tier.tick();
   core_.events.clear();
   plan_check_.before(core_);
+  fair_check_.look(core_);
   core_.scheduler.schedule(now_, core_.plan, core_.events);
   tell();
   core_.check_invariants();
   plan_check_.after(core_, now_);
+  fair_check_.after(core_);
+  for (const scheduler::StepRow& row : core_.plan.rows) {
+    ledger_.begin_at(row.sequence, row.first_position);
+  }
   require(core_.plan.step_id > last_step_, "a step without a number of its own");
   last_step_ = core_.plan.step_id;
   trace_plan();
@@ -214,11 +228,16 @@ void Simulation::step(std::int32_t disturb_in_flight) {
   if (random_.chance(disturb_in_flight)) {
     count(Count::kAbortedInFlight);
     abort_any();
+    fair_check_.look(core_);
   }
-  if (random_.chance(disturb_in_flight)) pause_any(random_.chance(500));
+  if (random_.chance(disturb_in_flight)) {
+    pause_any(random_.chance(500));
+    fair_check_.look(core_);
+  }
   core_.model.execute(core_.plan, core_.output);
   core_.events.clear();
   core_.scheduler.update(core_.plan, core_.output, core_.events);
+  fair_check_.look(core_);
   tell();
   check();
 }
@@ -237,9 +256,13 @@ void Simulation::check() {
   core_.check_invariants();
   ledger_.check_counters(core_.scheduler.stats());
   const auto deadline = core_.scheduler.next_deadline();
-  const bool reading = core_.scheduler.stats().reading > 0;
-  require(reading ? deadline <= ledger_.next_deadline() : deadline == ledger_.next_deadline(),
-          "next_deadline is wrong");
+  auto expected = ledger_.next_deadline();
+  if (core_.scheduler.stats().reading > 0) {  // the reads that began last end last
+    expected = std::min(*expected, now_ + scenario_.scheduler.read_timeout);
+    require(deadline <= expected, "the end of a read's patience is not told");
+  } else {
+    require(deadline == expected, "next_deadline is wrong");
+  }
   const bool idle = ledger_.num_in_flight() == 0;
   require(core_.scheduler.idle() == idle, "idle is wrong");
   const cache::CacheUsage usage = core_.cache.usage();
@@ -262,6 +285,7 @@ void Simulation::count_whole_run() {
   const cache::CacheStats& cache = core_.cache.stats();
   count(Count::kRequests, ledger_.num_added());
   count(Count::kGuaranteed, plan_check_.num_guaranteed());
+  count(Count::kCompared, fair_check_.num_compared());
   count(Count::kPreemptions, core_.scheduler.stats().num_preemptions);
   count(Count::kModelFaults, core_.model.num_faults());
   count(Count::kPutOff, core_.model.num_put_off());
@@ -317,6 +341,7 @@ void Simulation::drain() {
   for (const SequenceId id : ledger_.in_flight()) {
     core_.scheduler.set_paused(id, false, now_);
     ledger_.set_paused(id, false, now_);
+    fair_check_.look(core_);
   }
   // A step may do no more than end a read, and each start reads a few times.
   for (std::int64_t left = 6 * ledger_.work_left() + 8; !core_.scheduler.idle(); --left) {
@@ -391,7 +416,8 @@ const char* name_of(Count count) {
                                            "tier jobs that are slow",
                                            "runs with tiers",
                                            "runs with windows",
-                                           "runs with several tenants"};
+                                           "runs with several tenants",
+                                           "tenants that waited, compared"};
   static_assert(std::size(kNames) == static_cast<std::size_t>(Count::kNumCounts));
   return kNames[static_cast<std::size_t>(count)];
 }

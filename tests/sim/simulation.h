@@ -65,6 +65,7 @@ enum class Count : std::uint8_t {
   kRunsWithTiers,
   kRunsWithWindows,
   kRunsWithTenants,
+  kCompared,  // pairs of tenants that both waited all along
   kNumCounts
 };
 [[nodiscard]] const char* name_of(Count count);
