@@ -70,27 +70,30 @@ struct alignas(64) Attention::Scratch {
   float k[kKeyTile * kUsualHeadDim];  // a widened tile, subtiles after one another
   float v[kKeyTile * kUsualHeadDim];
 
-  void load(const Call& call, const Item& item);
-  void store(const Call& call, const Item& item) const;
+  bool whole = false;  // begin and end say of all rows that they see the whole tile
+
+  void load(const Call& call, const Item& item, const Kernels& kernels);
+  void store(const Call& call, const Item& item, const Kernels& kernels) const;
 };
 
-void Attention::Scratch::load(const Call& call, const Item& item) {
+void Attention::Scratch::load(const Call& call, const Item& item, const Kernels& kernels) {
   const std::int64_t dim = call.kv.head_dim;
   float* target = q;
   for (std::int64_t t = item.token_begin; t < item.token_end; ++t) {
     for (std::int32_t head = item.head_begin; head < item.head_end; ++head) {
       const float* source = call.q.row(t) + head * dim;
-      for (std::int64_t d = 0; d < dim; ++d) target[d] = source[d] * call.params.scale;
+      kernels.scale_head(source, call.params.scale, dim, target);
       target += call.row_stride;
     }
   }
+  whole = false;
   const int rows = item.rows();
   std::fill_n(out, rows * call.row_stride, 0.0f);
   std::fill_n(totals, rows * kTotalLanes, 0.0f);
   std::fill_n(maximum, rows, -std::numeric_limits<float>::infinity());
 }
 
-void Attention::Scratch::store(const Call& call, const Item& item) const {
+void Attention::Scratch::store(const Call& call, const Item& item, const Kernels& kernels) const {
   const std::int64_t dim = call.kv.head_dim;
   int row = 0;
   for (std::int64_t t = item.token_begin; t < item.token_end; ++t) {
@@ -100,11 +103,8 @@ void Attention::Scratch::store(const Call& call, const Item& item) const {
       for (int width = kTotalLanes / 2; width >= 1; width /= 2) {
         for (int i = 0; i < width; ++i) sums[i] += sums[i + width];
       }
-      const float inverse = 1.0f / sums[0];
-      const float* source = out + row * call.row_stride;
-      float* target = call.out.row(t) + head * dim;
-      // + 0.0f: a zero comes out positive, whichever masked keys were in the same tile.
-      for (std::int64_t d = 0; d < dim; ++d) target[d] = source[d] * inverse + 0.0f;
+      kernels.scale_head(out + row * call.row_stride, 1.0f / sums[0], dim,
+                         call.out.row(t) + head * dim);
     }
   }
 }
@@ -237,11 +237,23 @@ struct HeadPages {
 // tokens are in the order of their positions, so those are neighbours.
 Attention::Run Attention::mark_seen(const Call& call, const Item& item, std::int64_t tile_begin,
                                     Scratch& state) const {
+  const auto seen_of = [&](std::int64_t token) {
+    return seen_by(call.batch.positions[static_cast<std::size_t>(token)], call.params.window);
+  };
+  if (seen_of(item.token_begin).end >= tile_begin + kKeyTile &&
+      seen_of(item.token_end - 1).begin <= tile_begin) {
+    if (!state.whole) {
+      std::fill_n(state.begin, item.rows(), 0);
+      std::fill_n(state.end, item.rows(), kKeyTile);
+      state.whole = true;
+    }
+    return {.first = 0, .last = static_cast<int>(item.token_end - item.token_begin)};
+  }
+  state.whole = false;
   const int heads = item.head_end - item.head_begin;
   Run seeing{.first = kMaxAttentionRows, .last = 0};
   for (std::int64_t t = item.token_begin; t < item.token_end; ++t) {
-    const Seen seen =
-        seen_by(call.batch.positions[static_cast<std::size_t>(t)], call.params.window);
+    const Seen seen = seen_of(t);
     const auto begin = std::clamp<std::int64_t>(seen.begin - tile_begin, 0, kKeyTile);
     const auto end = std::clamp<std::int64_t>(seen.end - tile_begin, 0, kKeyTile);
     const auto token = static_cast<int>(t - item.token_begin);
@@ -279,7 +291,7 @@ void Attention::widen(DType dtype, AttentionTile& tile, Scratch& state) const {
 
 void Attention::run_item(const Call& call, const Item& item, int worker) const {
   Scratch& state = scratch(worker);
-  state.load(call, item);
+  state.load(call, item, kernels_);
   const BatchInput& batch = call.batch;
   const HeadPages pages{
       .kv = call.kv,
@@ -316,7 +328,7 @@ void Attention::run_item(const Call& call, const Item& item, int worker) const {
     }
     kernels_.attention[static_cast<int>(dtype)](tile);
   }
-  state.store(call, item);
+  state.store(call, item, kernels_);
 }
 
 }  // namespace quire::engine::cpu

@@ -73,7 +73,7 @@ struct LinearKernels {
 
 inline constexpr int kSubtile = 16;                    // keys whose K lies interleaved in a page
 inline constexpr int kSubtiles = kKeyTile / kSubtile;  // of a softmax tile
-inline constexpr int kMaxAttentionRows = 48;           // (token, head) pairs of one work item
+inline constexpr int kMaxAttentionRows = 96;           // (token, head) pairs of one work item
 inline constexpr int kMaxHeadDim = 1024;
 inline constexpr int kTotalLanes = 16;  // partial sums of a softmax total
 
@@ -90,7 +90,8 @@ struct AttentionTile {
   float* shrink = nullptr;              // [rows] scratch
   const std::int32_t* begin = nullptr;  // [rows] keys of this tile that the row sees: [begin, end)
   const std::int32_t* end = nullptr;
-  std::int32_t all_begin = 0;  // the union over the rows: only these keys' values are read
+  // The union over the rows: only these keys' values need be there.
+  std::int32_t all_begin = 0;
   std::int32_t all_end = 0;
   const std::byte* k[kSubtiles] = {};       // [head_dim][kSubtile] each
   const std::byte* v[kSubtiles] = {};       // [kSubtile][head_dim] each
@@ -110,6 +111,8 @@ struct Kernels {
   LinearKernels linear[4] = {};
   AttentionKernel attention[5] = {};  // and kFp8E4M3
 
+  // out = x * factor + 0: no zero comes out negative
+  void (*scale_head)(const float* x, float factor, std::int64_t size, float* out) = nullptr;
   // size elements of a file or a page, unaligned, to float32; by dtype. Codes of a page (int8, fp8)
   // become their numbers, without the scale.
   void (*widen[5])(const std::byte* source, std::int64_t size, float* out) = {};

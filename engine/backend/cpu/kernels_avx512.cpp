@@ -71,6 +71,7 @@ constexpr Kernels make_table() {
   table.attention[2] = attend<BFloat16>;
   table.attention[3] = attend<Int8Code>;
   table.attention[4] = attend<Fp8Code>;
+  table.scale_head = scale_head;
   table.widen[0] = widen_elements<float>;
   table.widen[1] = widen_elements<Float16>;
   table.widen[2] = widen_elements<BFloat16>;
