@@ -7,6 +7,7 @@ import { Plot } from "./plot.js";
 const byId = (id) => document.getElementById(id);
 const WINDOW = 5000; // ms: what a rate or a percentile is taken over
 const RETRY = 2000; // ms
+const SETTLED = 1000; // ms without an update
 
 const seconds = (value) =>
   value == null ? "–" : value < 1 ? `${Math.round(value * 1000)} ms` : `${value.toFixed(value < 10 ? 1 : 0)} s`;
@@ -79,6 +80,7 @@ export class Live {
     this.pool(event);
     this.requests(event);
     this.plot(event.time_ms, event.stats);
+    this.drawPlots();
     this.updateTimes.push(performance.now() - begin);
     if (this.updateTimes.length > 1000) this.updateTimes.shift();
   }
@@ -210,5 +212,14 @@ export class Live {
   show(name, time, values, text) {
     this.plots[name].add(time, values);
     byId(`now-${name}`).textContent = text;
+  }
+
+  // One of them with each update, so each about once a second; all once updates cease.
+  drawPlots() {
+    const plots = Object.values(this.plots);
+    this.drawn = ((this.drawn ?? 0) + 1) % plots.length;
+    plots[this.drawn].redraw();
+    clearTimeout(this.settling);
+    this.settling = setTimeout(() => plots.forEach((plot) => plot.redraw()), SETTLED);
   }
 }

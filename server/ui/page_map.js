@@ -38,35 +38,37 @@ export class PageMap {
     this.states = new Uint8Array(size);
     this.counts = STATES.map(() => 0);
     this.counts[0] = size;
+    this.pixels = null; // layout() paints all of it
     this.write(0, runs);
     this.layout();
   }
 
   // [[first, runs], ...]
   change(changes) {
-    if (!this.image || changes.length === 0) return;
+    if (!this.pixels || changes.length === 0) return;
     let low = this.size;
-    let high = -1;
+    let high = 0;
     for (const [first, runs] of changes) {
       low = Math.min(low, first);
       high = Math.max(high, this.write(first, runs));
     }
-    this.paint(low, high);
+    this.show(low, high);
   }
 
-  // Writes "r3fc12" from block `first` on; returns the block after the last.
+  // Writes "r3fc12" from block `first` on, into the pixels too; returns the block after the last.
   write(first, runs) {
+    const { states, counts, size } = this;
     let at = first;
-    for (let i = 0; i < runs.length; ) {
+    for (let i = 0; i < runs.length && at < size; ) {
       const state = INDEX.get(runs.charCodeAt(i++));
       let count = 0;
       for (let code; (code = runs.charCodeAt(i)) >= 48 && code <= 57; ++i) count = count * 10 + code - 48;
-      const end = at + (count || 1);
-      for (; at < end; ++at) {
-        --this.counts[this.states[at]];
-        this.states[at] = state;
-      }
-      this.counts[state] += count || 1;
+      const end = Math.min(size, at + (count || 1));
+      for (let block = at; block < end; ++block) --counts[states[block]];
+      states.fill(state, at, end);
+      counts[state] += end - at;
+      if (this.pixels) this.paint(at, end, this.colors[state]);
+      at = end;
     }
     return at;
   }
@@ -91,23 +93,42 @@ export class PageMap {
     this.context = this.cells.getContext("2d");
     this.image = this.context.createImageData(width, height);
     this.pixels = new Uint32Array(this.image.data.buffer);
-    this.paint(0, this.size);
+    this.paintAll();
     this.drawMarks();
   }
 
-  // Blocks [low, high) to pixels, then the rows they stand in to the canvas.
-  paint(low, high) {
-    const { cell, columns, pixels, states, colors } = this;
-    const side = cell - this.gap;
-    const { width } = this.image;
-    for (let block = low; block < high; ++block) {
-      const color = colors[states[block]];
-      const origin = Math.floor(block / columns) * cell * width + (block % columns) * cell;
-      for (let y = 0; y < side; ++y) pixels.fill(color, origin + y * width, origin + y * width + side);
+  paintAll() {
+    const { states, size, colors } = this;
+    for (let first = 0, end; first < size; first = end) {
+      for (end = first + 1; end < size && states[end] === states[first]; ++end);
+      this.paint(first, end, colors[states[first]]);
     }
-    const top = Math.floor(low / columns) * cell;
-    const bottom = (Math.floor((high - 1) / columns) + 1) * cell;
-    this.context.putImageData(this.image, 0, 0, 0, top, width, bottom - top);
+    this.show(0, size);
+  }
+
+  // Blocks [first, end) in one colour, a row of cells at a time. Cells without a gap make one line.
+  paint(first, end, color) {
+    const { cell, columns, pixels, gap } = this;
+    const { width } = this.image;
+    const side = cell - gap;
+    while (first < end) {
+      const row = Math.floor(first / columns);
+      const stop = Math.min(end, (row + 1) * columns);
+      const left = row * cell * width + (first - row * columns) * cell;
+      const pieces = gap === 0 ? 1 : stop - first;
+      const length = gap === 0 ? (stop - first) * cell : side;
+      for (let piece = 0, at = left; piece < pieces; ++piece, at += cell) {
+        for (let y = 0, from = at; y < side; ++y, from += width) pixels.fill(color, from, from + length);
+      }
+      first = stop;
+    }
+  }
+
+  // The rows that blocks [low, high) stand in, to the canvas.
+  show(low, high) {
+    const top = Math.floor(low / this.columns) * this.cell;
+    const bottom = (Math.floor((high - 1) / this.columns) + 1) * this.cell;
+    this.context.putImageData(this.image, 0, 0, 0, top, this.image.width, bottom - top);
   }
 
   light(runs) {

@@ -27,13 +27,16 @@ export class Plot {
     this.width = Math.round(width * scale);
     this.height = Math.round(height * scale);
     Object.assign(this.canvas, { width: this.width, height: this.height });
-    if (this.points.length > 0) this.draw(this.points.at(-1).time);
+    this.redraw();
   }
 
   add(time, values) {
     this.points.push({ time, values });
     while (this.points[0].time < time - SECONDS * 1000) this.points.shift();
-    this.draw(time);
+  }
+
+  redraw() {
+    if (this.points.length > 0) this.draw(this.points.at(-1).time);
   }
 
   draw(now) {

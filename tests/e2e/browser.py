@@ -104,6 +104,23 @@ class Browser:
             self.problems.append(f"{params['entry']['text']} {params['entry'].get('url', '')}")
         elif method == "Network.requestWillBeSent":
             self.requested.append(params["request"]["url"])
+        elif method == "Tracing.dataCollected":
+            self.traced += params["value"]
+        elif method == "Tracing.tracingComplete":
+            self.tracing = False
+
+    def start_trace(self, *categories: str) -> None:
+        self.traced: list[dict] = []
+        self.tracing = True
+        self.ask("Tracing.start", traceConfig={"includedCategories": list(categories)},
+                 transferMode="ReportEvents")
+
+    def stop_trace(self) -> list[dict]:
+        """The events since start_trace, in Chromium's trace format."""
+        self.ask("Tracing.end")
+        while self.tracing:
+            self.note(self.receive())
+        return self.traced
 
     def run(self, script: str):
         """The value of an expression; awaits promises."""
