@@ -108,8 +108,7 @@ struct Choice {
   std::string text;
   FinishReason finish = FinishReason::kNone;  // kNone is written as null
   StopReason stop_reason;
-  bool with_logprobs = false;      // writes the logprobs object, else null
-  bool with_top_logprobs = false;  // top_logprobs a list of objects, else null entries
+  bool with_logprobs = false;  // writes the logprobs object, else null
   std::vector<LogprobEntry> logprobs;
 };
 

@@ -38,7 +38,7 @@ void write_logprobs(JsonWriter& out, const Choice& choice) {
   for (const LogprobEntry& entry : choice.logprobs) out.text(entry.text);
   out.end_array().key("top_logprobs").begin_array();
   for (const LogprobEntry& entry : choice.logprobs) {
-    if (choice.with_top_logprobs && entry.logprob) {
+    if (entry.logprob) {
       write_top(out, entry);
     } else {
       out.null();

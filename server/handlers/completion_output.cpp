@@ -105,7 +105,6 @@ proto::Choice CompletionOutput::take(engine::Delta& delta) {
                        .finish = delta.finish,
                        .stop_reason = std::move(delta.stop_reason),
                        .with_logprobs = input_.num_logprobs >= 0,
-                       .with_top_logprobs = input_.num_logprobs > 0,
                        .logprobs = {}};
   if (!state.begun) {
     state.begun = true;

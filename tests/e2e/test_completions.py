@@ -178,11 +178,14 @@ class Logprobs(unittest.TestCase):
             self.assertLessEqual(len(best), 4)
 
     def test_offsets_count_characters(self):
-        choice = self.create(max_tokens=10, logprobs=0)
-        offsets, at = choice["logprobs"]["text_offset"], 0
-        for offset, token in zip(offsets, choice["logprobs"]["tokens"]):
+        logprobs = self.create(max_tokens=10, logprobs=0)["logprobs"]
+        at = 0
+        for offset, token in zip(logprobs["text_offset"], logprobs["tokens"]):
             self.assertEqual(offset, at)
             at += len(token)
+        # The chosen token is always among the best, and with 0 of them alone.
+        self.assertEqual(logprobs["top_logprobs"], [
+            {token: value} for token, value in zip(logprobs["tokens"], logprobs["token_logprobs"])])
 
     def test_echo_scores_the_prompt(self):
         choice = self.create(max_tokens=2, logprobs=1, echo=True, ignore_eos=True)

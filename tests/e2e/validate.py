@@ -2,8 +2,8 @@
 
     python -m tests.e2e.validate
 
-Needs jsonschema and PyYAML, which schemathesis brings (tests/e2e/requirements-clients.txt). Prints
-what does not fit; exit status 1 where anything does not.
+Prints what does not fit; exit status 1 where anything does not but for the accepted differences
+below.
 """
 
 import json
@@ -45,6 +45,38 @@ def with_null(schema):
     return {"anyOf": [plain, {"type": "null"}]} if schema.get("nullable") is True else plain
 
 
+# Where WIRE.md and OpenAI's own description differ, by the last part of the place and what is there:
+# its rules hold, as the official service itself answers so.
+ACCEPTED = (
+    # 3: "The key finish_reason is always there, null until the last."
+    ("CreateCompletionResponse", "finish_reason", None),
+    # 4: "usage":null on all chunks but the last, under include_usage.
+    ("CreateCompletionResponse", "usage", None),
+    # 12: "with echo the first is null": nothing comes before a prompt's first token.
+    ("CreateCompletionResponse", "token_logprobs/0", None),
+    ("CreateCompletionResponse", "top_logprobs/0", None),
+)
+
+
+def leaves(error) -> list:
+    """The errors at the bottom: those of the alternatives that come nearest, where there are any."""
+    if not error.context:
+        return [error]
+    branches: dict = {}
+    for part in error.context:
+        branches.setdefault(part.schema_path[0], []).extend(leaves(part))
+    # The alternative that is merely `null` always fails with one error at the place itself.
+    depth = max(len(e.absolute_path) for errors in branches.values() for e in errors)
+    return next(errors for errors in branches.values()
+                if any(len(e.absolute_path) == depth for e in errors))
+
+
+def accepted(name: str, error) -> bool:
+    place = "/".join(map(str, error.absolute_path))
+    return any(name == where and (place == tail or place.endswith("/" + tail))
+               and error.instance is value for where, tail, value in ACCEPTED)
+
+
 class Checker:
     def __init__(self):
         self.documents = [yaml.safe_load(OURS.read_text(encoding="utf-8"))]
@@ -54,6 +86,7 @@ class Checker:
             print("left out: OpenAI's description is not there")
         self.validators: dict = {}
         self.checked = self.failed = 0
+        self.accepted = 0  # places that differ as WIRE.md asks
 
     def check(self, answer, names, what: str) -> None:
         for which, document in enumerate(self.documents):
@@ -64,9 +97,12 @@ class Checker:
                 schema = {**document, "$ref": f"#/components/schemas/{name}"}
                 self.validators[which, name] = jsonschema.Draft202012Validator(schema)
             self.checked += 1
-            problem = next(self.validators[which, name].iter_errors(answer), None)
-            if problem is not None:
-                self.failed += 1
+            problems = [leaf for error in self.validators[which, name].iter_errors(answer)
+                        for leaf in leaves(error)]
+            wrong = [p for p in problems if which == 0 or not accepted(name, p)]
+            self.accepted += len(problems) - len(wrong)
+            self.failed += bool(wrong)
+            for problem in wrong[:1]:
                 print(f"{('ours', 'theirs')[which]} {name}: {what}: "
                       f"{'/'.join(map(str, problem.absolute_path))}: {problem.message[:200]}")
 
@@ -102,7 +138,8 @@ def main() -> int:
         assert answer.status == 200
         told = ask(daemon.port, get("/v1/requests/told"))
         checker.check(told.json(), ("RequestRecord", None), "/v1/requests")
-    print(f"{checker.checked} checked, {checker.failed} failed")
+    print(f"{checker.checked} checked, {checker.failed} failed; "
+          f"{checker.accepted} places differ from OpenAI's description as WIRE.md asks")
     return 1 if checker.failed else 0
 
 

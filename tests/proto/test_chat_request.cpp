@@ -217,7 +217,6 @@ TEST_CASE("chat answers and chunks on the wire") {
       .finish = FinishReason::kStop,
       .stop_reason = std::string("END"),
       .with_logprobs = true,
-      .with_top_logprobs = true,
       .logprobs = {
           {.text = "\xe2\x96", .logprob = -0.5f, .top = {{"h", -0.25f}}, .text_offset = 0}}};
   const Usage usage{.prompt_tokens = 3, .completion_tokens = 2, .cached_tokens = 1};

@@ -39,7 +39,6 @@ std::vector<std::string> keys(const ordered_json& object) {
 Choice choice_with_logprobs() {
   Choice choice = text_choice("Hi \u20ac", FinishReason::kStop);
   choice.with_logprobs = true;
-  choice.with_top_logprobs = true;
   choice.logprobs = {
       {.text = "Hi", .logprob = std::nullopt, .top = {}, .text_offset = 0},
       {.text = " ", .logprob = -0.5f, .top = {{"x", -0.25f}, {" ", -0.5f}}, .text_offset = 2},
@@ -99,11 +98,12 @@ TEST_CASE("logprobs are four lists of one length") {
         "{\"a\":-0.25,\"\u20ac\":-9999.0}]}");
 }
 
-TEST_CASE("without top_logprobs its entries are null") {
+TEST_CASE("where no alternatives were asked for, top_logprobs has the chosen token alone") {
   std::vector<Choice> choices{choice_with_logprobs()};
-  choices[0].with_top_logprobs = false;
+  for (LogprobEntry& entry : choices[0].logprobs) entry.top.clear();
   const json body = json::parse(completion_body(head(), choices, {}));
-  CHECK(body["choices"][0]["logprobs"]["top_logprobs"].dump() == "[null,null,null]");
+  CHECK(body["choices"][0]["logprobs"]["top_logprobs"].dump() ==
+        "[null,{\" \":-0.5},{\"\u20ac\":-9999.0}]");
   choices[0].logprobs.clear();
   const json empty = json::parse(completion_chunk(head(), choices, ChunkUsage::kOmit, {}));
   CHECK(empty["choices"][0]["logprobs"]["tokens"].empty());
