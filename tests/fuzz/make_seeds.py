@@ -77,6 +77,37 @@ def make_completion() -> None:
     write("completion_request", "utf8", b'{"prompt":"\xff\xc0\x80\xed\xa0\x80\xf4\x90\x80\x80"}')
 
 
+def make_chat() -> None:
+    hello = {"messages": [{"role": "user", "content": "hi"}]}
+    tool = {"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}
+    call = {"id": "c", "type": "function", "function": {"name": "f", "arguments": '{"a":[1,2.5]}'}}
+    whole = {"messages": [{"role": "system", "content": [{"type": "text", "text": "a"}]},
+                          {"role": "user", "content": "b", "name": "n"},
+                          {"role": "assistant", "content": None, "tool_calls": [call]},
+                          {"role": "tool", "content": "c", "tool_call_id": "c"}],
+             "tools": [tool], "documents": [{"title": "t"}], "tool_choice": "none",
+             "chat_template_kwargs": {"enable_thinking": False}, "reasoning_effort": "low",
+             "add_generation_prompt": False, "max_completion_tokens": 2, "max_tokens": 1,
+             "logprobs": True, "top_logprobs": 3, "n": 2, "stop": ["x"], "modalities": ["text"],
+             "stream": True, "stream_options": {"include_usage": True}}
+    seeds = {
+        "hello": hello, "whole": whole, "nulls": {**dict.fromkeys(whole), **hello},
+        "empty": {"messages": []}, "image": {"messages": [{"role": "user", "content": [
+            {"type": "image_url", "image_url": {"url": "http://a/"}}]}]},
+        "role": {"messages": [{"role": 1, "content": "a"}]},
+        "kwargs": {**hello, "chat_template_kwargs": {"tokenize": True}},
+        "tool": {**hello, "tools": [{"function": {}}]}, "many": {**hello, "tools": [tool] * 129},
+        "arguments": {"messages": [{"role": "assistant", "tool_calls": [{"function": {
+            "name": "f", "arguments": '{"a":' * 30 + "1" + "}" * 30}}]}]},
+        "template": {**hello, "chat_template": "{{ 1 }}"}, "top": {**hello, "top_logprobs": 1},
+    }
+    for name, value in seeds.items():
+        write("chat_request", name, json.dumps(value).encode())
+    twice = b'{"messages":[{"role":"user","role":"tool","content":"a"}]}'
+    write("chat_request", "twice", twice)
+    write("chat_request", "utf8", b'{"messages":[{"role":"user","content":"\xff\xed\xa0\x80"}]}')
+
+
 def make_safetensors() -> None:
     def file(header: str, data: bytes = b"", size: int | None = None) -> bytes:
         text = header.encode()
@@ -245,5 +276,6 @@ if __name__ == "__main__":
     make_model_config()
     make_http()
     make_completion()
+    make_chat()
     make_safetensors()
     make_tokenizer()
