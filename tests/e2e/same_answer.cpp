@@ -7,7 +7,8 @@
 //
 // The plain engine has no prefix cache; of the others most have. Prints a table. Exit status 0: no
 // difference, small pools did preempt, and prefix hits, partial hits, forks, swaps, recomputes and
-// reads of every tier happened, the disk's also after a restart.
+// reads of every tier happened, the disk's also after a restart and the remote's also by another
+// replica. Where no redis-server is installed the remote tier is left out, and the run says so.
 
 #include <stdlib.h>
 
@@ -27,6 +28,7 @@
 
 #include "engine/engine.h"
 #include "tests/e2e/company.h"
+#include "tests/e2e/redis_server.h"
 #include "tests/e2e/request_mix.h"
 
 namespace quire::e2e {
@@ -49,7 +51,7 @@ struct Variation {
   std::string name;
   std::function<void(EngineOptions&)> change;
   bool must_be_equal = true;  // false: only reported
-  bool restarted = false;     // what the disk tier holds is from an engine before this one
+  bool restarted = false;     // what the lower tiers hold is from an engine before this one
 };
 
 // Over all variations: what must have happened, or the run shows nothing of it.
@@ -57,7 +59,8 @@ struct Happened {
   cache::CacheStats cache;
   cache::TierStats tiers;
   std::int64_t preemptions = 0;
-  std::int64_t after_restart = 0;  // records read that another process's engine wrote
+  // Records that were read; `others`: that an engine before this one wrote.
+  std::int64_t disk = 0, others_disk = 0, remote = 0, others_remote = 0;
 };
 
 // A folder of its own for the disk tier, gone at the end.
@@ -201,24 +204,34 @@ std::vector<Variation> make_variations(std::int64_t pool_bytes) {
 
 // The tiers below the device; sequences are preempted by force, and the pool is small, so that
 // their pages do not stay there.
-void add_tiers(std::vector<Variation>& variations, std::int64_t pool_bytes, const Folder& folder) {
+void add_tiers(std::vector<Variation>& variations, std::int64_t pool_bytes, const Folder& folder,
+               const RedisServer* redis) {
   using cache::ReadPolicy;
-  const auto add = [&](std::string name, std::int64_t host, ReadPolicy policy, bool disk) {
-    variations.push_back({.name = std::move(name), .change = [=, &folder](EngineOptions& o) {
-                            o.enable_prefix_caching = true;
-                            o.kv_cache_memory = pool_bytes;
-                            o.scheduler.force_preempt_every = 2;
-                            o.scheduler.max_preemptions = 20;
-                            o.tiers.host_memory = host;
-                            o.tiers.read_policy = policy;
-                            if (disk) o.tiers.disk_path = folder.path;
-                          }});
+  enum class Below : std::uint8_t { kNothing, kDisk, kRemote };
+  const auto add = [&](std::string name, std::int64_t host, ReadPolicy policy, Below below) {
+    variations.push_back(
+        {.name = std::move(name), .change = [=, &folder](EngineOptions& o) {
+           o.enable_prefix_caching = true;
+           o.kv_cache_memory = pool_bytes;
+           o.scheduler.force_preempt_every = 2;
+           o.scheduler.max_preemptions = 20;
+           o.tiers.host_memory = host;
+           o.tiers.read_policy = policy;
+           if (below == Below::kDisk) o.tiers.disk_path = folder.path;
+           if (below == Below::kRemote)
+             o.tiers.remote = {
+                 .host = "127.0.0.1", .port = redis->port(), .user = {}, .password = {}};
+         }});
   };
-  add("a pool for one or two, swap always", pool_bytes * 8, ReadPolicy::kAlways, false);
-  add("the same, swap where it is cheaper", pool_bytes * 8, ReadPolicy::kCheaper, false);
-  add("the same, swap never", pool_bytes * 8, ReadPolicy::kNever, false);
-  add("little host memory, disk", pool_bytes, ReadPolicy::kAlways, true);
-  add("the same after a restart", pool_bytes, ReadPolicy::kAlways, true);
+  add("a pool for one or two, swap always", pool_bytes * 8, ReadPolicy::kAlways, Below::kNothing);
+  add("the same, swap where it is cheaper", pool_bytes * 8, ReadPolicy::kCheaper, Below::kNothing);
+  add("the same, swap never", pool_bytes * 8, ReadPolicy::kNever, Below::kNothing);
+  add("little host memory, disk", pool_bytes, ReadPolicy::kAlways, Below::kDisk);
+  add("the same after a restart", pool_bytes, ReadPolicy::kAlways, Below::kDisk);
+  variations.back().restarted = true;
+  if (redis == nullptr) return;
+  add("little host memory, remote", pool_bytes, ReadPolicy::kAlways, Below::kRemote);
+  add("the same, another replica", pool_bytes, ReadPolicy::kAlways, Below::kRemote);
   variations.back().restarted = true;
 }
 
@@ -253,21 +266,30 @@ void add_to(Happened& sum, const engine::EngineStatus& status, bool restarted) {
   sum.preemptions += status.num_preemptions;
   for (const cache::TierCount& count : cache::kTierCounts)
     sum.tiers.*count.member += status.tiers.*count.member;
-  if (restarted) sum.after_restart += status.disk.hits;
+  (restarted ? sum.others_disk : sum.disk) += status.disk.hits;
+  (restarted ? sum.others_remote : sum.remote) += status.remote.hits;
 }
 
-bool print_happened(const Happened& sum, bool with_tiers) {
-  const std::pair<const char*, std::int64_t> counts[] = {
-      {"prefix hits", sum.cache.hits},      {"partial hits", sum.cache.partial_hits},
-      {"forks", sum.cache.forks},           {"pages copied", sum.cache.copies},
-      {"evicted", sum.cache.evictions},     {"preemptions", sum.preemptions},
-      {"swaps out", sum.tiers.swaps_out},   {"swaps in", sum.tiers.swaps_in},
-      {"recomputes", sum.tiers.recomputes}, {"spans read from host memory", sum.tiers.host_reads},
-      {"from disk", sum.tiers.lower_reads}, {"from disk after a restart", sum.after_restart}};
+bool print_happened(const Happened& sum, bool with_tiers, bool with_remote) {
+  std::vector<std::pair<const char*, std::int64_t>> counts = {
+      {"prefix hits", sum.cache.hits},  {"partial hits", sum.cache.partial_hits},
+      {"forks", sum.cache.forks},       {"pages copied", sum.cache.copies},
+      {"evicted", sum.cache.evictions}, {"preemptions", sum.preemptions}};
+  if (with_tiers) {
+    counts.insert(counts.end(), {{"swaps out", sum.tiers.swaps_out},
+                                 {"swaps in", sum.tiers.swaps_in},
+                                 {"recomputes", sum.tiers.recomputes},
+                                 {"spans read from host memory", sum.tiers.host_reads},
+                                 {"from disk", sum.disk},
+                                 {"from disk after a restart", sum.others_disk}});
+  }
+  if (with_remote) {
+    counts.insert(counts.end(), {{"from remote", sum.remote},
+                                 {"from remote, written by another", sum.others_remote}});
+  }
   bool all = true;
   for (const auto& [name, count] : counts) {
-    if (!with_tiers && &count >= &counts[6].second) break;
-    std::printf("%s%s %lld", name == counts[0].first ? "" : ", ", name,
+    std::printf("%s%s %lld", &name == &counts.front().first ? "" : ", ", name,
                 static_cast<long long>(count));
     all = all && count > 0;
   }
@@ -326,14 +348,17 @@ int run(Arguments arguments) {
 
   std::vector<Variation> variations = make_variations(pool_bytes);
   const Folder folder;
-  if (with_tiers) add_tiers(variations, pool_bytes, folder);
+  const auto redis = with_tiers ? RedisServer::start() : nullptr;
+  if (with_tiers) add_tiers(variations, pool_bytes, folder, redis.get());
   add_instruction_sets(variations, arguments.device);
   bool good = true;
   Happened sum;
   std::uint64_t seed = arguments.shape.seed;
   for (const Variation& variation : variations)
     good = run_variation(variation, plain, requests, expected, ++seed, sum) && good;
-  good = print_happened(sum, with_tiers) && good;
+  good = print_happened(sum, with_tiers, redis != nullptr) && good;
+  if (with_tiers && redis == nullptr)
+    std::printf("LEFT OUT: the remote tier, as no redis-server or valkey-server is installed\n");
   std::printf("%s\n", good ? "the same answer, always" : "NOT the same answer");
   return good ? 0 : 1;
 }
