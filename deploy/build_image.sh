@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
-# Builds an image as buildah does without an engine or user namespaces; deploy/container_tools.sh brings it.
+# Builds an image as buildah does without an engine or user namespaces; deploy/container_tools.sh [cuda]
+# brings it and what it builds on.
 #   deploy/build_image.sh [cpu|cuda] [NAME]
 set -euo pipefail
 cd "$(dirname "$0")/.."
 kind=${1:-cpu}
 case $kind in
   cpu) file=deploy/Dockerfile base=(--build-arg BASE=localhost/debian:bookworm-slim) ;;
-  cuda) file=deploy/Dockerfile.cuda base=() ;;
+  cuda) file=deploy/Dockerfile.cuda base=(--build-arg BASE=localhost/debian-cuda:bookworm-slim) ;;
   *) echo "usage: $0 [cpu|cuda] [NAME]" >&2 && exit 2 ;;
 esac
 name=${2:-localhost/quire:$kind}

@@ -9,79 +9,17 @@ every stream of every generator ended as it must.
 """
 
 import argparse
-import hashlib
 import json
-import os
-import re
-import signal
 import subprocess
 import sys
 import tempfile
 import time
-import urllib.request
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
-PROXY_PORT, FIRST_PORT = 18400, 18401
+from replicas import (BINARY, FIRST_PORT, PATIENCE, PROXY_PORT, Replica, healthy, proxy_config,
+                      wait_for, write_keys)
+
 CLIENTS = 4
-PATIENCE = 120  # seconds
-
-
-def healthy(port: int) -> bool:
-    try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=2) as answer:
-            return answer.status == 200
-    except OSError:
-        return False
-
-
-def wait_for(condition, what: str) -> None:
-    end = time.monotonic() + PATIENCE
-    while not condition():
-        if time.monotonic() > end:
-            sys.exit(f"gave up: {what}")
-        time.sleep(0.05)
-
-
-class Replica:
-    def __init__(self, binary: str, port: int, keys: Path):
-        self.command = [binary, "serve", "--port", str(port), "--api-key-file", str(keys),
-                        "--log-level", "warning", "--kv-cache-memory", "128MiB"]
-        self.port = port
-        self.process = subprocess.Popen(self.command)
-
-    def restart(self) -> int:
-        """SIGTERM, the exit status of what drained, and a new process that is healthy."""
-        self.process.send_signal(signal.SIGTERM)
-        status = self.process.wait(PATIENCE)
-        self.process = subprocess.Popen(self.command)
-        wait_for(lambda: healthy(self.port), f"a replica on {self.port}")
-        return status
-
-
-def proxy_config(folder: Path, replicas: int) -> Path:
-    """The deployed configuration, with names and ports of this machine."""
-    text = (ROOT / "deploy/compose/haproxy.cfg").read_text("utf-8")
-    text = text.replace("bind :8080", f"bind 127.0.0.1:{PROXY_PORT}")
-    text = re.sub(r" resolvers docker init-addr \S+", "", text)
-    text = text[:text.index("resolvers docker")]
-    text = re.sub(r"^  server .*\n", "", text, flags=re.M)
-    for number in range(replicas):
-        text += f"  server replica-{number} 127.0.0.1:{FIRST_PORT + number}\n"
-    path = folder / "haproxy.cfg"
-    path.write_text(text, "utf-8")
-    return path
-
-
-def write_keys(folder: Path) -> Path:
-    keys = folder / "keys"
-    lines = []
-    for number in range(CLIENTS):
-        (folder / f"key-{number}").write_text(f"client-{number}")
-        lines.append(f"c{number}:{hashlib.sha256(f'client-{number}'.encode()).hexdigest()}\n")
-    with os.fdopen(os.open(keys, os.O_CREAT | os.O_WRONLY, 0o600), "w") as file:
-        file.writelines(lines)
-    return keys
 
 
 def start_load(options, folder: Path, number: int, requests: int) -> subprocess.Popen:
@@ -93,7 +31,7 @@ def start_load(options, folder: Path, number: int, requests: int) -> subprocess.
 
 
 def run(options, folder: Path) -> int:
-    keys = write_keys(folder)
+    keys = write_keys(folder, CLIENTS)
     replicas = [Replica(options.binary, FIRST_PORT + n, keys) for n in range(options.replicas)]
     proxy = subprocess.Popen(["/usr/sbin/haproxy", "-q", "-db", "-f",
                               str(proxy_config(folder, options.replicas))])
@@ -131,7 +69,7 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--replicas", type=int, default=2)
     parser.add_argument("--rate", type=float, default=3, help="requests per second of each key")
-    parser.add_argument("--binary", default=str(ROOT / "build/release/server/quire"))
+    parser.add_argument("--binary", default=str(BINARY))
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="quire-rolling-") as folder:
         return run(options, Path(folder))
