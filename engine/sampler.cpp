@@ -65,12 +65,6 @@ float largest(std::span<const float> row) {
   return maximum;
 }
 
-bool has_nan(std::span<const float> row) {
-  std::uint32_t bad = 0;
-  for (const float value : row) bad |= value != value ? 1u : 0u;
-  return bad != 0;
-}
-
 // The first place of `value`, which is in the row.
 std::size_t first_place(std::span<const float> row, float value) {
   std::size_t i = 0;
@@ -83,10 +77,26 @@ std::size_t first_place(std::span<const float> row, float value) {
   return i;
 }
 
-// The largest logit; nothing where one is NaN or +inf, or where all are -inf.
+// The largest logit; nothing where one is NaN or +inf, or where all are -inf. One pass: the logits
+// of a step are more than a cache holds.
 std::optional<float> finite_maximum(std::span<const float> logits) {
-  const float maximum = largest(logits);
-  if (maximum == kInfinity || maximum == -kInfinity || has_nan(logits)) return std::nullopt;
+  std::array<float, kLanes> lanes;
+  lanes.fill(-kInfinity);
+  std::array<std::uint32_t, kLanes> bad{};
+  const std::size_t whole = logits.size() / kLanes * kLanes;
+  for (std::size_t i = 0; i < whole; i += kLanes) {
+    for (std::size_t j = 0; j < kLanes; ++j) {
+      const float value = logits[i + j];
+      lanes[j] = value > lanes[j] ? value : lanes[j];
+      bad[j] |= value != value ? 1u : 0u;
+    }
+  }
+  float maximum = largest(logits.subspan(whole));
+  for (const float lane : lanes) maximum = lane > maximum ? lane : maximum;
+  std::uint32_t nan = 0;
+  for (const float value : logits.subspan(whole)) nan |= value != value ? 1u : 0u;
+  for (const std::uint32_t lane : bad) nan |= lane;
+  if (maximum == kInfinity || maximum == -kInfinity || nan != 0) return std::nullopt;
   return maximum;
 }
 
@@ -355,7 +365,7 @@ Sampler::Outcome Sampler::sample(std::span<const float> logits, const StepSample
     CHECK(sample.target >= 0 && sample.target < vocab_size_);
     outcome.chosen.token = sample.target;
   } else {
-    outcome.chosen.token = choose(logits, sample);
+    outcome.chosen.token = choose(logits, *raw_maximum, sample);
     if (outcome.chosen.token == kNoToken) return {.fault = true, .chosen = {}, .top = {}};
   }
   if (sample.num_top < 0 && sample.target == kNoToken) return outcome;
@@ -369,10 +379,10 @@ Sampler::Outcome Sampler::sample(std::span<const float> logits, const StepSample
   return outcome;
 }
 
-TokenId Sampler::choose(std::span<const float> logits, const StepSample& sample) {
+TokenId Sampler::choose(std::span<const float> logits, float maximum, const StepSample& sample) {
   const SamplingParams& params = *sample.params;
   const std::span<const float> adjusted = scratch_->adjust(logits, sample, end_token_ids_);
-  const float best = largest(adjusted);
+  const float best = adjusted.data() == logits.data() ? maximum : largest(adjusted);
   if (best == -kInfinity) return kNoToken;
   if (params.temperature == 0.0f) return static_cast<TokenId>(first_place(adjusted, best));
 

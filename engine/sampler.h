@@ -45,7 +45,8 @@ class Sampler final {
 
  private:
   // kNoToken where no token has a chance.
-  [[nodiscard]] TokenId choose(std::span<const float> logits, const scheduler::StepSample& sample);
+  [[nodiscard]] TokenId choose(std::span<const float> logits, float maximum,
+                               const scheduler::StepSample& sample);
 
   struct Scratch;
   std::int32_t vocab_size_;

@@ -60,6 +60,9 @@ struct LinearKernels {
   std::int64_t unit_words = 1;               // of a packed row of x
   LinearKernel run[kMaxTileRows + 1] = {};   // by rows of the tile
   LinearKernel keep[kMaxTileRows + 1] = {};  // and keep the widened panel; null: nothing to widen
+  // For all blocks of rows but the first where there are many: the panel is in cache by then, and
+  // little of the next one is left to ask for. Null: run does.
+  LinearKernel again[kMaxTileRows + 1] = {};
   // rows of x (row_stride apart) to [units][unit_words][packed_stride(rows)].
   void (*pack_rows)(const float* x, std::int64_t row_stride, int rows, std::int64_t cols,
                     float* out) = nullptr;

@@ -12,6 +12,10 @@ constexpr std::int64_t kSharedPacking = 1 << 14;  // elements of x
 // From this many row blocks on the first one keeps the widened panel for the others.
 constexpr std::int64_t kKeepFrom = 3;
 
+// From this many on the others leave most asking ahead to the first: their share of the next panel
+// is at most a line per two quads of an int8 unit.
+constexpr std::int64_t kAgainFrom = 5;
+
 std::int64_t round_up(std::int64_t value, std::int64_t unit) {
   return (value + unit - 1) / unit * unit;
 }
@@ -161,7 +165,10 @@ void Linear::run_tiles(const Job& job, LinearTile tile, int worker, std::int64_t
                     job.block_rows(block + 1));
     }
     if (!keep) {
-      kernels.run[rows](tile);
+      const bool again = block > 0 && job.num_blocks >= kAgainFrom;
+      const LinearKernel kernel =
+          again && kernels.again[rows] != nullptr ? kernels.again[rows] : kernels.run[rows];
+      kernel(tile);
     } else if (block == 0) {
       tile.widened = widened;
       kernels.keep[rows](tile);
