@@ -101,6 +101,7 @@ const RequestHistograms& Engine::times() const { return state_->loop.times(); }
 PageWatch& Engine::pages() { return state_->loop.pages(); }
 const ModelInfo& Engine::info() const { return state_->loop.parts().info; }
 const Tokenizer& Engine::tokenizer() const { return *state_->loop.parts().tokenizer; }
+std::int64_t Engine::max_in_flight() const { return state_->loop.max_in_flight(); }
 
 void Engine::begin_drain() {
   const std::lock_guard lock(state_->loop.mailbox()->mutex);

@@ -119,6 +119,8 @@ class Engine final {
   [[nodiscard]] PageWatch& pages();
   [[nodiscard]] const ModelInfo& info() const;
   [[nodiscard]] const Tokenizer& tokenizer() const;
+  // Sequences that may run and wait at once; submit() refuses one more.
+  [[nodiscard]] std::int64_t max_in_flight() const;
 
   // No new requests from now on; those in flight go on.
   void begin_drain();

@@ -151,6 +151,11 @@ std::shared_ptr<const Keys::Table> Keys::table() const {
 
 bool Keys::configured() const { return table() != nullptr; }
 
+std::size_t Keys::size() const {
+  const auto keys = table();
+  return keys == nullptr ? 0 : keys->size();
+}
+
 KeyKind Keys::check(std::string_view presented) const {
   const std::shared_ptr<const Table> keys = table();
   if (keys == nullptr) return KeyKind::kAdmin;

@@ -40,6 +40,7 @@ class Keys final {
   [[nodiscard]] Result<std::size_t> parse(std::string_view text, std::string_view file_name);
 
   [[nodiscard]] bool configured() const;
+  [[nodiscard]] std::size_t size() const;  // 0 where none are configured
   [[nodiscard]] KeyKind check(std::string_view presented) const;
   // The name of the key, which is its tenant; empty where no keys are configured or it is none.
   [[nodiscard]] std::string name_of(std::string_view presented) const;

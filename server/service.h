@@ -22,6 +22,7 @@
 #include "server/key_places.h"
 #include "server/keys.h"
 #include "server/page_feed.h"
+#include "server/queue_shares.h"
 #include "server/request_record.h"
 #include "server/work_pool.h"
 
@@ -61,6 +62,7 @@ class Service final {
   [[nodiscard]] WorkPool& work() { return work_; }
   [[nodiscard]] PageFeed& page_feed() { return page_feed_; }
   [[nodiscard]] KeyPlaces& places() { return places_; }
+  [[nodiscard]] QueueShares& queue_shares() { return queue_shares_; }
   [[nodiscard]] FailedKeys& failed_keys() { return failed_keys_; }
   [[nodiscard]] RecentRequests& recent() { return recent_; }
   [[nodiscard]] std::int64_t created() const { return created_; }
@@ -111,6 +113,7 @@ class Service final {
   BodyBudget bodies_;
   PageFeed page_feed_;
   KeyPlaces places_;
+  QueueShares queue_shares_;
   FailedKeys failed_keys_;
   RecentRequests recent_;
   std::optional<engine::ChatTemplate> chat_template_;

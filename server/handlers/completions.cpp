@@ -120,11 +120,25 @@ class GenerationJob final : public Job {
       return Error{ErrorCode::kOverloaded,
                    "The wait is longer than x-request-timeout-ms allows; retry later."};
     }
+    if (!take_share()) {
+      return Error{ErrorCode::kOverloaded,
+                   "This key has its share of the queue under way; retry later."};
+    }
     engine::GenerationRequest request = input_.generation;
     request.deadline = deadline_;
     request.tenant = service_.keys().salt(tenant_, std::nullopt).low;
     request.cache_salt = service_.keys().salt(tenant_, input_.cache_salt);
     return engine_.submit(std::move(request), &waker_);
+  }
+
+  // Shares are told apart where there is more than one key.
+  [[nodiscard]] bool take_share() {
+    if (service_.keys().size() < 2) return true;
+    const auto count =
+        static_cast<std::int64_t>(input_.generation.prompts.size()) * input_.generation.n;
+    auto share = service_.queue_shares().take(tenant_, count, engine_.max_in_flight());
+    if (share) share_ = std::move(*share);
+    return share.has_value();
   }
 
   // False: nothing has come.
@@ -146,10 +160,11 @@ class GenerationJob final : public Job {
     if (!input_.stream) {
       output_->gather(delta);
       if (output_->all_finished()) respond(writer);
-      return;
+    } else {
+      write_chunks(output_->take(delta), writer);
+      if (output_->all_finished()) finish_stream(writer);
     }
-    write_chunks(output_->take(delta), writer);
-    if (output_->all_finished()) finish_stream(writer);
+    if (output_->all_finished()) share_.give_back();
   }
 
   void respond(ResponseWriter& writer) {
@@ -195,6 +210,7 @@ class GenerationJob final : public Job {
   // One choice failed: the whole answer has. What still runs is aborted.
   void fail(FinishReason reason, ResponseWriter& writer) {
     stream_.reset();
+    share_.give_back();
     Error error{ErrorCode::kInternal, "The model gave no valid result for this request."};
     if (service_.phase() == Service::Phase::kFailed || !engine_.status().alive) {
       error = {ErrorCode::kInternal, "The engine has failed."};
@@ -222,6 +238,7 @@ class GenerationJob final : public Job {
   CompletionInput input_;
   proto::ResponseHead head_;
   std::optional<CompletionOutput> output_;
+  QueueShares::Share share_;
   std::unique_ptr<engine::TokenStream> stream_;
   std::vector<engine::Delta> deltas_;  // drained, not yet written
   std::size_t next_delta_ = 0;
