@@ -240,7 +240,10 @@ Config parse_command_line(const std::vector<std::string>& args, const Environmen
   CLI::App* plan = app.add_subcommand("plan", "Print what a model needs, before it is loaded");
   const PlanFlags plan_flags(*plan);
   CLI::App* health = app.add_subcommand("health", "Exit status 0 when /health is 200");
-  health->add_option("--url", config.health.url, "Of the server")->capture_default_str();
+  health
+      ->add_option("--url", config.health.url,
+                   "Of the server; where it has TLS, of its --metrics-port")
+      ->capture_default_str();
   app.add_subcommand("bench", "Measure a server under load (see quire bench --help)");
   try {
     std::vector<std::string> reversed(args.rbegin(), args.rend());

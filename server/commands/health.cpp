@@ -22,6 +22,9 @@ struct Target {
 
 Target parse_url(std::string_view url) {
   constexpr std::string_view kScheme = "http://";
+  if (url.starts_with("https://")) {
+    throw UsageError("--url: this speaks no TLS; a server with TLS answers at its --metrics-port");
+  }
   if (!url.starts_with(kScheme)) throw UsageError("--url: must begin with http://");
   url.remove_prefix(kScheme.size());
   url = url.substr(0, url.find('/'));

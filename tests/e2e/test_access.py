@@ -85,6 +85,12 @@ class Tls(Folder):
             self.assertEqual(ask(plain_port, get("/health")).status, 200)
             self.assertIn(b"quire_build_info", ask(plain_port, get("/metrics")).body)
             self.assertEqual(ask(plain_port, get("/v1/models")).status, 404)
+            for url, status, said in ((f"http://{HOST}:{plain_port}", 0, "healthy"),
+                                      (f"https://{HOST}:{daemon.port}", 2, "--metrics-port")):
+                done = subprocess.run([binary(), "health", "--url", url], capture_output=True,
+                                      text=True, timeout=PATIENCE)
+                self.assertEqual(done.returncode, status, done.stderr)
+                self.assertIn(said, done.stdout + done.stderr)
             with Connection(daemon.port) as plain:  # no TLS: not a word in return
                 plain.send(get("/livez"))
                 self.assertTrue(plain.is_closed())
