@@ -1,6 +1,11 @@
 // Hostile templates: each ends by a limit or an error, and reaches nothing of the program.
 
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
 #include "engine/tokenizer/template/fuel.h"
+#include "tests/support/allocation_count.h"
 #include "tests/tokenizer/template_data.h"
 
 namespace quire::engine {
@@ -14,6 +19,12 @@ std::string repeated(const std::string& text, int count) {
   return all;
 }
 
+std::int64_t peak_bytes() {
+  rusage usage{};
+  REQUIRE(getrusage(RUSAGE_SELF, &usage) == 0);
+  return std::int64_t{usage.ru_maxrss} * 1024;
+}
+
 // Renders over one short message; the message of the error, or "" where there was none.
 std::string error_of(const std::string& source) {
   const JsonTree names = test::read_tree(
@@ -22,10 +33,11 @@ std::string error_of(const std::string& source) {
   return got ? "" : got.error().message;
 }
 
-TEST_CASE("templates that would run, grow or recurse for ever are ended by their fuel") {
+// What would run, grow or recurse for ever, and how each is ended.
+std::vector<std::pair<std::string, std::string>> hostile_templates() {
   const std::string loop = "{% for a in range(99999) %}";
   const std::string end = "{% endfor %}";
-  const std::pair<std::string, std::string> rows[] = {
+  return {
       {loop + loop + "x" + end + end, "too much text"},
       {loop + "{% set x = s.split('b') %}" + end, "ran for too long"},
       {"{{ range(1000000000) }}", "range() is too long"},
@@ -56,9 +68,32 @@ TEST_CASE("templates that would run, grow or recurse for ever are ended by their
       {repeated("{{ '" + std::string(90000, 'x') + "' }}", 10) + loop + "{{ 'y' * 1000 }}" + end,
        "too"},
   };
-  for (const auto& [source, expected] : rows) {
+}
+
+TEST_CASE("templates that would run, grow or recurse for ever are ended by their fuel") {
+  for (const auto& [source, expected] : hostile_templates()) {
     CAPTURE(source.substr(0, 200));
     CHECK_THAT(error_of(source), Catch::Contains(expected));
+  }
+}
+
+// The bytes that may be made are bounded (kMadeBytes); values and the stack stand beside them.
+TEST_CASE("what a hostile template may take of the memory is bounded") {
+  constexpr std::int64_t kBound = std::int64_t{64} << 20;
+  if (!test::kAllocationsCounted) return;  // a sanitizer keeps what was freed
+  for (const auto& [source, expected] : hostile_templates()) {
+    CAPTURE(source.substr(0, 200));
+    // In a process of its own, whose peak is the template's.
+    const pid_t child = fork();
+    REQUIRE(child >= 0);
+    if (child == 0) {
+      const std::int64_t before = peak_bytes();
+      const bool refused = !error_of(source).empty();
+      _exit(refused && peak_bytes() - before <= kBound ? 0 : 1);
+    }
+    int status = -1;
+    REQUIRE(waitpid(child, &status, 0) == child);
+    CHECK(status == 0);
   }
 }
 
