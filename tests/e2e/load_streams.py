@@ -5,19 +5,24 @@
                                                                  readers that stand still beside good ones
 
 Prints its figures as one line of JSON; exit status 1 where a stream failed. The daemon is started
-with the default model unless $TEST_BINARY and $TEST_MODEL say otherwise.
+with the default model unless $TEST_BINARY and $TEST_MODEL say otherwise, and with a queue
+(--max-queue-len) that holds all of them; its own limit of file descriptors is the hard one
+(`ulimit -Hn`), which must be some 50 above the number of streams, here too. Clients on the loopback
+are not counted by --max-connections-per-address; elsewhere that would have to be raised as well.
 """
 
 import argparse
 import asyncio
 import json
+import multiprocessing
 import resource
+import socket
 import sys
 import time
 
 from tests.e2e.daemon import HOST, Daemon
 from tests.e2e.test_streams import unchunk
-from tests.e2e.wire import get, parse_stream, post
+from tests.e2e.wire import Connection, get, parse_stream, post
 
 PATIENCE = 240  # seconds for one stream; a fault, never a measure
 WAIT_FOR_ALL = 120
@@ -32,18 +37,17 @@ def body(number: int, max_tokens: int) -> str:
                        "stream": True, "ignore_eos": True})
 
 
-async def connect(port: int, limit: int = 1 << 16):
-    return await asyncio.open_connection(HOST, port, limit=limit)
+async def connect(port: int):
+    return await asyncio.open_connection(HOST, port)
 
 
-async def one_stream(port: int, number: int, max_tokens: int, begun: asyncio.Semaphore) -> None:
+async def one_stream(port: int, number: int, max_tokens: int) -> None:
     """A whole stream, checked by WIRE's rules."""
     reader, writer = await connect(port)
     try:
         writer.write(post("/v1/completions", body(number, max_tokens),
                           headers="Connection: close\r\n"))
         await writer.drain()
-        begun.release()
         answer = await asyncio.wait_for(reader.read(-1), PATIENCE)
     finally:
         writer.close()
@@ -53,41 +57,56 @@ async def one_stream(port: int, number: int, max_tokens: int, begun: asyncio.Sem
     assert stream.error is None and stream.finish[0] == "length", stream.error
 
 
-async def probe(port: int, times: list[float], stop: asyncio.Event) -> None:
-    """How long /health takes, on one connection, ten times a second."""
-    reader, writer = await connect(port)
-    while not stop.is_set():
-        begin = time.monotonic()
-        writer.write(get("/health"))
-        head = await reader.readuntil(b"\r\n\r\n")
-        assert b" 200 " in head.split(b"\r\n")[0], head
-        length = int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0])
-        await reader.readexactly(length)
-        times.append(time.monotonic() - begin)
-        await asyncio.sleep(0.1)
-    writer.close()
+class Probe:
+    """How long /health takes, ten times a second, asked from a process of its own: one that reads
+    thousands of streams would measure itself."""
+
+    def __init__(self, port: int):
+        context = multiprocessing.get_context("spawn")
+        self.stop, self.ready, self.times = context.Event(), context.Event(), context.SimpleQueue()
+        self.process = context.Process(target=self.run, args=(port, self.ready, self.stop, self.times))
+        self.process.start()
+        self.ready.wait()
+
+    @staticmethod
+    def run(port: int, ready, stop, result) -> None:
+        times = []
+        with Connection(port) as connection:
+            while not stop.wait(0.1):
+                begin = time.monotonic()
+                assert connection.ask(get("/health")).status == 200
+                times.append(time.monotonic() - begin)
+                ready.set()
+        result.put(times)
+
+    def finish(self) -> list[float]:
+        self.stop.set()
+        times = self.times.get()
+        self.process.join()
+        return times
 
 
 async def crowd(daemon: Daemon, streams: int) -> dict:
-    await one_stream(daemon.port, 0, 8, asyncio.Semaphore(0))
+    await one_stream(daemon.port, 0, 8)
+    probe = Probe(daemon.port)
     before = daemon.memory()
-    begun, stop, times = asyncio.Semaphore(0), asyncio.Event(), []
-    watcher = asyncio.create_task(probe(daemon.port, times, stop))
     begin = time.monotonic()
-    tasks = [asyncio.create_task(one_stream(daemon.port, i, 16, begun)) for i in range(streams)]
-    peak = before
-    pending = set(tasks)
+    pending = {asyncio.create_task(one_stream(daemon.port, i, 16)) for i in range(streams)}
+    tasks = list(pending)
+    peak, most = before, 0
     while pending:
         _, pending = await asyncio.wait(pending, timeout=0.25)
         peak = max(peak, daemon.memory())
+        most = max(most, daemon.open_files())
     seconds = time.monotonic() - begin
-    stop.set()
-    await watcher
+    times = probe.finish()
     failed = [t.exception() for t in tasks if t.exception() is not None]
     if failed:
         print(f"first failure: {failed[0]!r}", file=sys.stderr)
     return {"streams": streams, "failed": len(failed), "seconds": round(seconds, 1),
-            "bytes_per_stream": (peak - before) // streams,
+            "most_open_files": most, "bytes_per_stream": (peak - before) // streams,
+            "health_asked": len(times),
+            "health_p50_ms": round(percentile(times, 0.5) * 1e3, 1),
             "health_p99_ms": round(percentile(times, 0.99) * 1e3, 1)}
 
 
@@ -112,22 +131,28 @@ async def gaps_of_good(port: int, count: int, max_tokens: int) -> list[float]:
     return gaps
 
 
+def stand_still(port: int, number: int) -> socket.socket:
+    """A client that asks for much (20 alternatives for each token) and never reads."""
+    client = socket.socket()
+    # A small buffer of its own, so that little is sent before the reader stands in the way.
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    client.connect((HOST, port))
+    asked = {**json.loads(body(number, 1500)), "logprobs": 20}
+    client.sendall(post("/v1/completions", json.dumps(asked)))
+    return client
+
+
 async def stalled(daemon: Daemon, num_stalled: int, good: int) -> dict:
     await gaps_of_good(daemon.port, 4, 16)
     idle = await gaps_of_good(daemon.port, good, 200)
     before = daemon.memory()
-    writers = []
-    for number in range(num_stalled):
-        # A small buffer, so that little is sent before the reader stands in the way.
-        _, writer = await connect(daemon.port, limit=1024)
-        writer.transport.pause_reading()
-        writer.write(post("/v1/completions", body(number, 1500)))
-        writers.append(writer)
+    clients = [stand_still(daemon.port, number) for number in range(num_stalled)]
     beside = await gaps_of_good(daemon.port, good, 200)
     peak = daemon.memory("VmHWM")
-    for writer in writers:
-        writer.transport.abort()
-    return {"stalled": num_stalled, "good": good,
+    open_files = daemon.open_files()
+    for client in clients:
+        client.close()
+    return {"stalled": num_stalled, "good": good, "open_files_at_the_end": open_files,
             "idle_gap_p99_ms": round(percentile(idle, 0.99) * 1e3, 1),
             "beside_gap_p99_ms": round(percentile(beside, 0.99) * 1e3, 1),
             "ratio": round(percentile(beside, 0.99) / percentile(idle, 0.99), 2),
