@@ -1,6 +1,6 @@
 """/health while one long prompt is prefilled: python3 -m tests.bench.long_prefill [--tokens 100000]
 
-A small Llama with random weights (random_llama.py; needs numpy) and a context of that length;
+The smallest Llama with random weights (random_llama.py; needs numpy) and a context of that length;
 /health is asked ten times a second by another process until the prompt's one token has come. Prints
 one line; exit status 1 where /health was not 200 each time.
 """
@@ -17,12 +17,12 @@ from tests.e2e.daemon import REPOSITORY, Daemon
 from tests.e2e.load_streams import Probe, percentile
 from tests.e2e.wire import ask, post
 
-WORDS = 2048  # of the shape `tiny`
+WORDS = 2048  # of the shape `speck`
 
 
 def make_model(folder: str, context: int) -> None:
     subprocess.run([sys.executable, str(REPOSITORY / "tests/bench/random_llama.py"), folder,
-                    "--shape", "tiny"], check=True)
+                    "--shape", "speck"], check=True)
     path = Path(folder) / "config.json"
     config = json.loads(path.read_text()) | {"max_position_embeddings": context}
     path.write_text(json.dumps(config))

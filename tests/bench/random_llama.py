@@ -1,6 +1,6 @@
 """Writes a Llama-shaped model folder with random weights, for measuring alone; its text is noise.
 
-usage: random_llama.py FOLDER [--shape 100m|1b|tiny] [--dtype bfloat16|float16|float32]
+usage: random_llama.py FOLDER [--shape 100m|1b|tiny|speck] [--dtype bfloat16|float16|float32]
 
 100m: 12 layers, 768 wide, 12 heads, 4 KV heads, 2,048 feed-forward, 32,000 words.
 1b:   Llama-3.2-1B's: 16 layers, 2,048 wide, 32 heads, 8 KV heads, 8,192, 128,256 words.
@@ -24,6 +24,7 @@ SHAPES = {
     "100m": {"layers": 12, "width": 768, "heads": 12, "kv_heads": 4, "ff": 2048, "words": 32000},
     "1b": {"layers": 16, "width": 2048, "heads": 32, "kv_heads": 8, "ff": 8192, "words": 128256},
     "tiny": {"layers": 2, "width": 128, "heads": 4, "kv_heads": 2, "ff": 256, "words": 2048},
+    "speck": {"layers": 1, "width": 64, "heads": 2, "kv_heads": 1, "ff": 128, "words": 2048},
 }
 DTYPES = {"bfloat16": "BF16", "float16": "F16", "float32": "F32"}
 SPREAD = 0.02  # standard deviation

@@ -80,7 +80,7 @@ TEST_CASE("templates that would run, grow or recurse for ever are ended by their
 // The bytes that may be made are bounded (kMadeBytes); values and the stack stand beside them.
 TEST_CASE("what a hostile template may take of the memory is bounded") {
   constexpr std::int64_t kBound = std::int64_t{64} << 20;
-  if (!test::kAllocationsCounted) return;  // a sanitizer keeps what was freed
+  if (!quire::test::kAllocationsCounted) return;  // a sanitizer keeps what was freed
   for (const auto& [source, expected] : hostile_templates()) {
     CAPTURE(source.substr(0, 200));
     // In a process of its own, whose peak is the template's.
