@@ -16,6 +16,7 @@ import multiprocessing
 import os
 import random
 import sys
+import tempfile
 import threading
 from dataclasses import dataclass, field
 
@@ -187,6 +188,8 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
     total = Tally()
+    folder = tempfile.TemporaryDirectory(prefix="quire-hypothesis-")
+    os.environ["HYPOTHESIS_STORAGE_DIRECTORY"] = folder.name  # else in the working directory
     # A short context: bodies that fit after all (max_tokens absent or null) must not generate long.
     with Daemon("--log-level", "warning", "--max-model-len", "256") as daemon:
         control = Control(daemon.port)
