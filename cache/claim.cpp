@@ -31,6 +31,8 @@ std::optional<std::int32_t> KvCacheManager::claim(SequenceBlocks& blocks, const 
   }
   place_in_tree(blocks, reuse);  // first: new blocks may evict the node's pages
   take_proposed(blocks, reuse, num_tokens);
+  blocks.reused_ = {};
+  blocks.reused_[PageSource::kMemory] = static_cast<std::int32_t>(reuse.on_device());
   take_from_host(blocks, claim, reuse);
   std::int64_t num_held = 0;
   for (const BlockTable& table : blocks.tables_) {

@@ -17,6 +17,9 @@ void KvCacheManager::describe(PageSnapshot& snapshot) const {
   const auto count = static_cast<std::size_t>(pool_.num_blocks());
   snapshot.page_bytes = spec_.page_bytes();
   snapshot.block_size = spec_.groups.front().block_size;
+  const std::int32_t pages = prefix_.pages_per_node();
+  snapshot.host_pages = tiers_.host().num_slots() * pages;
+  snapshot.swapped_pages = tiers_.host().num_used() * pages;
   snapshot.states.resize(count);
   snapshot.ref_counts.resize(count);
   snapshot.groups.resize(count);

@@ -106,6 +106,9 @@ class KvCacheManager final {
   // have of it.
   void preempt(SequenceBlocks& blocks);
 
+  // Host memory has pages of the sequence, which holds no blocks.
+  [[nodiscard]] bool is_in_host(const SequenceBlocks& blocks) const;
+
   // The sequence is about to claim: reads what a lower tier may have of it into host memory. What
   // to wait for, or kNoTicket; after that a claim finds what came.
   [[nodiscard]] ReadTicket start_reads(SequenceBlocks& blocks, const Claim& claim);

@@ -13,6 +13,7 @@
 #include <span>
 
 #include "cache/page_key.h"
+#include "proto/page_source.h"
 #include "proto/types.h"
 
 namespace quire::cache {
@@ -31,6 +32,7 @@ struct TierReport {
   TierJobKind kind = TierJobKind::kRead;
   BlockId slot = kNoBlock;
   TierOutcome outcome = TierOutcome::kDone;
+  PageSource source = PageSource::kDisk;  // of a read that is done
 };
 
 class LowerTier {

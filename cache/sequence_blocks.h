@@ -14,6 +14,7 @@
 #include "cache/page_key.h"
 #include "cache/prefix_cache.h"
 #include "proto/check.h"
+#include "proto/page_source.h"
 
 namespace quire::cache {
 
@@ -31,6 +32,8 @@ class SequenceBlocks final {
   [[nodiscard]] const BlockTable& table(std::size_t group) const { return tables_[group]; }
   // Entries of all tables.
   [[nodiscard]] std::int32_t num_held() const { return num_held_; }
+  // What the last claim found, by where it was.
+  [[nodiscard]] const ReusedTokens& reused() const { return reused_; }
   // Set aside in the pool for this sequence and not yet in a table.
   [[nodiscard]] std::int32_t num_reserved() const { return std::max(0, num_promised_ - num_held_); }
 
@@ -42,6 +45,7 @@ class SequenceBlocks final {
   // The deepest node of the tree that holds this sequence's tokens, which it pins.
   NodeId node_ = kNoNode;
   std::int32_t num_committed_ = 0;  // tokens up to there
+  ReusedTokens reused_;
   // Of its spans from the first on, as far as they were needed; they outlive the blocks.
   std::vector<PageKey> keys_;
 };

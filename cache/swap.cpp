@@ -64,6 +64,7 @@ void KvCacheManager::take_span_from_host(SequenceBlocks& blocks, std::span<const
   const BlockId slot =
       tiers_.ready(blocks.keys_[first / span_tokens()], tokens.subspan(first, span_tokens()));
   tiers_.hold(slot);
+  blocks.reused_[tiers_.take_source(slot)] += prefix_.span_tokens();
   slots_in_.push_back(slot);
   for (std::size_t g = 0; g < groups_.size(); ++g) {
     const BlockTable& table = blocks.tables_[g];
@@ -118,6 +119,11 @@ ReadTicket KvCacheManager::start_reads(SequenceBlocks& blocks, const Claim& clai
   first = host_end(blocks, claim.tokens, first, last);  // reading them was declined
   if (first >= last || !tiers_.worth_reading(true)) return kNoTicket;
   return tiers_.request(blocks.keys_, claim.tokens, first, last);
+}
+
+bool KvCacheManager::is_in_host(const SequenceBlocks& blocks) const {
+  return blocks.num_held_ == 0 && !blocks.keys_.empty() &&
+         tiers_.host().find(blocks.keys_.front()) != kNoBlock;
 }
 
 void KvCacheManager::preempt(SequenceBlocks& blocks) {

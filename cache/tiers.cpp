@@ -12,7 +12,8 @@ Tiers::Tiers(std::int32_t num_host_slots, std::int32_t span_tokens, ReadPolicy p
       span_(static_cast<std::size_t>(span_tokens)),
       policy_(policy),
       lower_(num_host_slots > 0 ? lower : nullptr),
-      ticket_of_(static_cast<std::size_t>(num_host_slots), kNoTicket) {}
+      ticket_of_(static_cast<std::size_t>(num_host_slots), kNoTicket),
+      source_of_(static_cast<std::size_t>(num_host_slots), PageSource::kHost) {}
 
 // ---- device and host ----------------------------------------------------------------------------
 
@@ -31,6 +32,7 @@ BlockId Tiers::keep(const PageKey& key, std::span<const TokenId> tokens) {
 
 void Tiers::kept(BlockId slot) {
   host_.arrived(slot, has_lower());
+  source_of_[static_cast<std::size_t>(slot)] = PageSource::kHost;
   ++stats_.host_writes;
 }
 
@@ -99,6 +101,7 @@ void Tiers::finish_read(const TierReport& report) {
   ticket = kNoTicket;
   if (report.outcome == TierOutcome::kDone) {
     ++stats_.lower_reads;
+    source_of_[static_cast<std::size_t>(report.slot)] = report.source;
     return host_.arrived(report.slot, false);
   }
   ++(report.outcome == TierOutcome::kAbsent ? stats_.lower_misses : stats_.lower_read_failures);

@@ -15,6 +15,7 @@
 #include <array>
 #include <cstdint>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "cache/lower_tier.h"
@@ -94,6 +95,10 @@ class Tiers final {
   void lost(BlockId slot) { host_.failed(slot); }
   // A copy to the device begins and ends.
   void hold(BlockId slot);
+  // Where the slot's pages came from; asked once: from then on they are host memory's.
+  [[nodiscard]] PageSource take_source(BlockId slot) {
+    return std::exchange(source_of_[static_cast<std::size_t>(slot)], PageSource::kHost);
+  }
   void release(BlockId slot) { host_.release(slot); }
 
   // Reads the spans [first, last) of `keys` that the lower tier may have and host memory lacks, as
@@ -132,6 +137,7 @@ class Tiers final {
   SpanCosts costs_;
   std::array<Bundle, kMaxTickets> bundles_{};
   std::vector<ReadTicket> ticket_of_;  // [slot]: the bundle that brings its pages
+  std::vector<PageSource> source_of_;  // [slot]
   std::uint64_t last_ticket_ = 0;
   std::int32_t jobs_under_way_ = 0;
   TierStats stats_;

@@ -93,6 +93,9 @@ EngineStatus Engine::status() const {
       status.remote = tiers->below->remote_counts();
     }
   }
+  const std::size_t num_groups = state_->loop.parts().spec.groups.size();
+  status.slots_held.assign(gauges.slots_held.begin(), gauges.slots_held.begin() + num_groups);
+  status.slots_wasted.assign(gauges.slots_wasted.begin(), gauges.slots_wasted.begin() + num_groups);
   status.tokens_per_second = gauges.tokens_per_second;
   return status;
 }

@@ -87,6 +87,8 @@ struct EngineStatus {
   TierCounts disk, remote;      // since start
   std::int32_t host_slots = 0;  // of the host tier: for so many spans
   std::int32_t host_slots_used = 0;
+  // Of held blocks, in each group of layers: for so many tokens, and how many hold none.
+  std::vector<std::int64_t> slots_held, slots_wasted;
   double tokens_per_second = 0.0;  // recent output rate: Retry-After
 };
 

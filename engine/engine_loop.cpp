@@ -269,6 +269,7 @@ void EngineLoop::deliver() {
       entry->times.token(now, times_);
     }
     ChoiceReport report = entry->times.report();
+    report.reused_tokens = event.reused_tokens;
     report.num_prefill_chunks = event.num_prefill_chunks;
     report.num_preemptions = event.num_preemptions;
     switch (entry->stream->push(entry->choice, event, report)) {
@@ -333,6 +334,7 @@ void EngineLoop::publish() {
   gauges_.preemptions.store(stats.num_preemptions, kRelaxed);
   gauges_.free_blocks.store(cache_.usage().free_blocks, kRelaxed);
   gauges_.publish(cache_.stats());
+  gauges_.publish(scheduler_.count_slots());
   if (cache_.tiers().enabled()) gauges_.publish(cache_.tiers());
   if (now - rate_since_ < kRateWindow) return;
   const std::int64_t tokens = gauges_.generation_tokens.load(kRelaxed);

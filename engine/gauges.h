@@ -7,6 +7,7 @@
 
 #include "cache/kv_cache_manager.h"
 #include "engine/heartbeat.h"
+#include "scheduler/scheduler.h"
 
 namespace quire::engine {
 
@@ -43,6 +44,14 @@ struct Gauges {
       stats.*cache::kTierCounts[i].member = tier_counts[i];
     }
     return stats;
+  }
+  std::array<std::atomic<std::int64_t>, cache::kMaxGroups> slots_held{}, slots_wasted{};
+
+  void publish(const scheduler::SlotCounts& counts) {
+    for (std::size_t g = 0; g < counts.num_groups; ++g) {
+      slots_held[g].store(counts.held[g], std::memory_order_relaxed);
+      slots_wasted[g].store(counts.wasted[g], std::memory_order_relaxed);
+    }
   }
   void publish(const cache::CacheStats& stats) {
     constexpr auto kRelaxed = std::memory_order_relaxed;

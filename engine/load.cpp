@@ -180,9 +180,6 @@ std::unique_ptr<StepExecutor> make_executor(const EngineOptions& options, const 
   return std::make_unique<RecomputeExecutor>(*resources.runner, max_model_len);
 }
 
-// Raised when any kernel's results change: pages of before would be others than those of now.
-constexpr int kKernelRevision = 1;
-
 // Whether pages may be found by another process.
 bool pages_last(const EngineOptions& options) {
   return !options.tiers.disk_path.empty() || options.tiers.remote.has_value();
@@ -192,8 +189,8 @@ bool pages_last(const EngineOptions& options) {
 cache::PageKey page_context(const EngineOptions& options, const ModelConfig& config,
                             const MemoryPlan& plan, const Backend& backend,
                             const cache::PageKey& model) {
-  std::string text = "kernels " + std::to_string(kKernelRevision) + " on " +
-                     std::string(backend.name()) + ", one device, weights " +
+  std::string text = "kernels " QUIRE_KERNEL_DIGEST " on " + std::string(backend.name()) +
+                     ", one device, weights " +
                      std::to_string(static_cast<int>(options.dtype.value_or(config.weight_dtype))) +
                      " " + std::to_string(static_cast<int>(options.quantization)) + ", invariant " +
                      std::to_string(options.batch_invariant);

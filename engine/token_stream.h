@@ -18,6 +18,7 @@
 #include <variant>
 #include <vector>
 
+#include "proto/page_source.h"
 #include "proto/types.h"
 
 namespace quire::engine {
@@ -38,7 +39,8 @@ struct ChoiceReport {
   double started = -1.0;  // the first step that computes it
   double first_token = -1.0;
   double last_token = -1.0;
-  double largest_gap = 0.0;  // between two of its tokens
+  double largest_gap = 0.0;    // between two of its tokens
+  ReusedTokens reused_tokens;  // of its prompt, by where their pages were
   std::int32_t num_prefill_chunks = 0;
   std::int32_t num_preemptions = 0;
 };

@@ -31,7 +31,16 @@ std::string_view word(PageState state) {
 }
 
 std::string_view word(char request_state) {
-  return request_state == 'r' ? "running" : request_state == 'p' ? "paused" : "waiting";
+  switch (request_state) {
+    case 'r':
+      return "running";
+    case 'p':
+      return "paused";
+    case 's':
+      return "swapped";
+    default:
+      return "waiting";
+  }
 }
 
 std::int64_t number(SequenceId id) { return static_cast<std::int64_t>(id); }
@@ -96,11 +105,16 @@ void write_head(JsonWriter& json, const PageSnapshot& snapshot) {
   json.key("num_blocks").integer(static_cast<std::int64_t>(snapshot.num_blocks()));
   json.key("block_size").integer(snapshot.block_size);
   json.key("page_bytes").integer(snapshot.page_bytes);
+  json.key("swapped").begin_object().key("tier").text("host");
+  json.key("pages").integer(snapshot.swapped_pages);
+  json.key("of").integer(snapshot.host_pages).end_object();
 }
 
 // Those that run first, then by age.
 std::vector<Request> in_order(std::vector<Request> requests) {
-  std::ranges::sort(requests, {}, [](const Request& r) { return std::pair(r.state == 'w', r.id); });
+  std::ranges::sort(requests, {}, [](const Request& r) {
+    return std::pair(r.state == 'w' || r.state == 's', r.id);
+  });
   return requests;
 }
 

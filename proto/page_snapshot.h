@@ -26,7 +26,8 @@ enum class PageState : char {
 struct PageSnapshot {
   struct Request {
     SequenceId id{};
-    char state = 'w';  // w waits, r runs, p paused: its reader is slow
+    // w waits, s waits and has pages in host memory, r runs, p paused: its reader is slow
+    char state = 'w';
     std::int32_t num_prompt_tokens = 0;
     std::int32_t num_tokens = 0;    // prompt and output
     std::int32_t num_computed = 0;  // of these
@@ -39,6 +40,8 @@ struct PageSnapshot {
   std::chrono::system_clock::time_point time{};
   std::int32_t block_size = 0;  // tokens
   std::int64_t page_bytes = 0;
+  std::int32_t swapped_pages = 0;  // in host memory: copies that outlive those of the pool
+  std::int32_t host_pages = 0;     // of these, as many as there is room for; 0: no host tier
 
   std::vector<PageState> states;
   std::vector<std::int32_t> ref_counts;

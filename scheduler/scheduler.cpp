@@ -241,7 +241,10 @@ bool Scheduler::claim_blocks(Sequence& sequence) {
   const auto reused = cache_.claim(sequence.blocks, claim_of(sequence));
   if (!reused) return false;
   sequence.num_computed_tokens = *reused;
-  if (sequence.num_cached_tokens < 0) sequence.num_cached_tokens = *reused;
+  if (sequence.num_cached_tokens < 0) {
+    sequence.num_cached_tokens = *reused;
+    sequence.reused_tokens = sequence.blocks.reused();
+  }
   return true;
 }
 

@@ -29,6 +29,7 @@
 // Cost of a step: O(running + tokens + blocks of the rows), and O(log n) for each of n sequences
 // that comes or goes.
 
+#include <array>
 #include <chrono>
 #include <cstdint>
 #include <memory>
@@ -68,6 +69,13 @@ struct SchedulerStats {
   std::int64_t num_finished = 0;
   std::int32_t reading = 0;  // of those that wait: for pages from a lower tier
   std::int64_t num_read_timeouts = 0;
+};
+
+// Slots of held blocks in each group, and those of them that hold no token: a block that several
+// share counts for each of them, but none that is shared has such slots.
+struct SlotCounts {
+  std::size_t num_groups = 0;
+  std::array<std::int64_t, cache::kMaxGroups> held{}, wasted{};
 };
 
 class Scheduler final {
@@ -120,6 +128,8 @@ class Scheduler final {
 
   [[nodiscard]] bool idle() const;  // nothing runs and nothing waits
   [[nodiscard]] SchedulerStats stats() const;
+  // Per group, over all sequences that hold blocks. O(running).
+  [[nodiscard]] SlotCounts count_slots() const;
   // The earliest time at which schedule() could end a sequence by itself; nullopt if none.
   [[nodiscard]] std::optional<Clock::time_point> next_deadline() const;
   // All sequences that are here, in no particular order; valid until the next call that is not

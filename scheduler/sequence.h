@@ -47,6 +47,7 @@ struct Sequence {
   cache::SequenceBlocks blocks;
   // Prompt tokens that did not have to be computed when it started first; -1: it has not started.
   std::int32_t num_cached_tokens = -1;
+  ReusedTokens reused_tokens;  // the same, by where they were
 
   // The scheduler's own; meaningless to others.
   std::chrono::steady_clock::time_point expires_at{};  // deadline, or end of patience while paused

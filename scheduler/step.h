@@ -25,6 +25,7 @@
 #include <vector>
 
 #include "cache/block_copy.h"
+#include "proto/page_source.h"
 #include "proto/types.h"
 
 namespace quire::scheduler {
@@ -127,6 +128,7 @@ struct TokenEvent {
   FinishReason finish = FinishReason::kNone;
   TokenId stop_token = kNoToken;       // which id ended it, where finish is kStop
   std::int32_t num_cached_tokens = 0;  // of its prompt, that did not have to be computed
+  ReusedTokens reused_tokens;          // these, by where they were
   std::int32_t num_prefill_chunks = 0;
   std::int32_t num_preemptions = 0;
 };

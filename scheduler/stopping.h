@@ -36,6 +36,7 @@ struct Ending {
   event.sequence = sequence.id;
   event.finish = finish;
   event.num_cached_tokens = std::max(0, sequence.num_cached_tokens);
+  event.reused_tokens = sequence.reused_tokens;
   event.num_prefill_chunks = sequence.num_prefill_chunks;
   event.num_preemptions = sequence.num_preemptions;
   return event;

@@ -22,6 +22,7 @@ TokenEvent& append_event(const Sequence& sequence, const StepSample& sample,
                   .subspan(static_cast<std::size_t>(chosen.top_begin),
                            static_cast<std::size_t>(chosen.top_count));
   event.num_cached_tokens = sequence.num_cached_tokens;
+  event.reused_tokens = sequence.reused_tokens;
   event.num_prefill_chunks = sequence.num_prefill_chunks;
   event.num_preemptions = sequence.num_preemptions;
   return event;

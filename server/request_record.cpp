@@ -77,7 +77,11 @@ std::string request_body(const RequestRecord& record) {
   json.key("prompt_tokens").integer(record.prompt_tokens);
   json.key("completion_tokens").integer(record.output_tokens);
   json.key("cached_tokens").integer(record.cached_tokens);
-  json.key("blocks_reused").begin_object().key("memory").integer(record.reused_blocks).end_object();
+  json.key("blocks_reused").begin_object();
+  for (std::size_t i = 0; i < kPageSourceNames.size(); ++i) {
+    json.key(kPageSourceNames[i]).integer(record.reused_blocks[i]);
+  }
+  json.end_object();
   json.key("prefill_chunks").integer(record.num_prefill_chunks);
   json.key("preemptions").integer(record.num_preemptions);
   write_ms(json, "queue_ms", record.queue_seconds);

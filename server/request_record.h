@@ -7,6 +7,7 @@
 // 1. A record holds no word of a prompt or an answer, unless the operator asked for content.
 // 2. At most kMaxRecent records are kept; the oldest goes first.
 
+#include <array>
 #include <cstdint>
 #include <mutex>
 #include <optional>
@@ -14,6 +15,7 @@
 #include <string_view>
 #include <vector>
 
+#include "proto/page_source.h"
 #include "proto/types.h"
 
 namespace quire::server {
@@ -32,8 +34,8 @@ struct RequestRecord {
   std::int32_t num_prompts = 0;
   std::int32_t num_choices = 0;  // of all prompts together
   std::int64_t prompt_tokens = 0;
-  std::int64_t cached_tokens = 0;  // of them; prefix hits in memory
-  std::int64_t reused_blocks = 0;
+  std::int64_t cached_tokens = 0;                                     // of them; prefix hits
+  std::array<std::int64_t, kPageSourceNames.size()> reused_blocks{};  // by where they were
   std::int64_t output_tokens = 0;
   std::int32_t num_prefill_chunks = 0;
   std::int32_t num_preemptions = 0;

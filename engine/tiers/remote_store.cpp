@@ -80,28 +80,51 @@ bool RemoteStore::log_in() {
 
 StoreOutcome RemoteStore::read(const cache::PageKey& key, std::span<const TokenId> tokens,
                                std::span<std::byte> pages) {
-  if (!is_up()) return StoreOutcome::kAbsent;
-  if (!connect()) return fail();
-  const Reply reply(
-      static_cast<redisReply*>(redisCommand(context_.get(), "GET %s", name_of(key).data())));
-  if (reply == nullptr || reply->type == REDIS_REPLY_ERROR) return fail();
-  pause_ = kFirstPause;
-  if (reply->type != REDIS_REPLY_STRING) {
+  RemoteRead one{.key = key, .tokens = tokens, .pages = pages};
+  read(std::span(&one, 1));
+  return one.outcome;
+}
+
+void RemoteStore::read(std::span<RemoteRead> reads) {
+  for (RemoteRead& read : reads) read.outcome = StoreOutcome::kAbsent;
+  if (reads.empty() || !is_up()) return;
+  bool good = connect();
+  for (const RemoteRead& read : reads) {
+    good =
+        good && redisAppendCommand(context_.get(), "GET %s", name_of(read.key).data()) == REDIS_OK;
+  }
+  // The first reply that does not come ends it: those after it would be answers to other questions.
+  for (RemoteRead& read : reads) {
+    void* reply = nullptr;
+    good = good && redisGetReply(context_.get(), &reply) == REDIS_OK;
+    const Reply owned(static_cast<redisReply*>(reply));
+    good = good && owned != nullptr && owned->type != REDIS_REPLY_ERROR;
+    read.outcome = good ? take(*owned, read) : StoreOutcome::kFailed;
+  }
+  if (good) {
+    pause_ = kFirstPause;
+  } else {
+    fail();
+  }
+}
+
+StoreOutcome RemoteStore::take(const redisReply& reply, const RemoteRead& read) {
+  if (reply.type != REDIS_REPLY_STRING) {
     TierCounters::add(counters_.misses);
     return StoreOutcome::kAbsent;
   }
   // The reply's own bytes have any alignment.
-  const auto bytes = std::as_bytes(std::span(reply->str, reply->len));
+  const auto bytes = std::as_bytes(std::span(reply.str, reply.len));
   std::span<const std::byte> found;
   if (bytes.size() == record_.size()) {
     std::ranges::copy(bytes, record_.begin());
-    found = read_record(options_.shape, key, tokens, record_);
+    found = read_record(options_.shape, read.key, read.tokens, record_);
   }
   if (found.empty()) {
     TierCounters::add(counters_.corrupt);
     return StoreOutcome::kCorrupt;
   }
-  std::ranges::copy(found, pages.begin());
+  std::ranges::copy(found, read.pages.begin());
   TierCounters::add(counters_.hits);
   TierCounters::add(counters_.bytes_read, static_cast<std::int64_t>(bytes.size()));
   return StoreOutcome::kDone;

@@ -35,6 +35,14 @@ struct RemoteOptions {
   std::chrono::milliseconds command_timeout{200};
 };
 
+// One record to be read.
+struct RemoteRead {
+  cache::PageKey key;
+  std::span<const TokenId> tokens;
+  std::span<std::byte> pages;
+  StoreOutcome outcome = StoreOutcome::kAbsent;  // the answer
+};
+
 class RemoteStore final {
  public:
   explicit RemoteStore(const RemoteOptions& options);
@@ -44,7 +52,8 @@ class RemoteStore final {
 
   // It may be asked now.
   [[nodiscard]] bool is_up() const;
-  // Fills `pages` only where the outcome is kDone.
+  // Asks for all of them in one round trip. Fills `pages` only where the outcome is kDone.
+  void read(std::span<RemoteRead> reads);
   [[nodiscard]] StoreOutcome read(const cache::PageKey& key, std::span<const TokenId> tokens,
                                   std::span<std::byte> pages);
   [[nodiscard]] StoreOutcome write(const cache::PageKey& key, std::span<const TokenId> tokens,
@@ -59,6 +68,7 @@ class RemoteStore final {
     void operator()(redisReply* reply) const;
   };
   using Reply = std::unique_ptr<redisReply, Closer>;
+  [[nodiscard]] StoreOutcome take(const redisReply& reply, const RemoteRead& read);
 
   [[nodiscard]] bool connect();
   [[nodiscard]] bool log_in();

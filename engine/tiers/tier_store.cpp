@@ -2,6 +2,7 @@
 
 #include <pthread.h>
 
+#include <algorithm>
 #include <chrono>
 #include <utility>
 
@@ -66,14 +67,13 @@ void TierStore::run() {
   while (true) {
     wake_.wait(lock, [this] { return stopping_ || !reads_.empty() || !writes_.empty(); });
     if (reads_.empty() && writes_.empty()) return;
-    const TierJob job = (reads_.empty() ? writes_ : reads_).pop();
-    TierOutcome outcome = TierOutcome::kFailed;
+    take_batch();
     if (!stopping_) {
       lock.unlock();
-      outcome = carry_out(job);
+      carry_out_batch();
       lock.lock();
     }
-    reports_.push({.kind = job.kind, .slot = job.slot, .outcome = outcome});
+    for (const TierReport& report : done_) reports_.push(report);
     if (stopping_ || !listener_) continue;
     lock.unlock();
     listener_();
@@ -81,28 +81,60 @@ void TierStore::run() {
   }
 }
 
-TierOutcome TierStore::carry_out(const TierJob& job) {
-  if (job.kind == TierJobKind::kWrite) return write(job);
-  const auto begin = std::chrono::steady_clock::now();
-  const TierOutcome outcome = read(job);
-  const std::chrono::duration<double> taken = std::chrono::steady_clock::now() - begin;
-  // A moving mean over some ten reads; a miss tells what asking costs, not what reading does.
-  const double before = seconds_per_read_;
-  if (outcome == TierOutcome::kDone) {
-    seconds_per_read_ = before == 0.0 ? taken.count() : 0.9 * before + 0.1 * taken.count();
+// What is not carried out is reported as failed.
+void TierStore::take_batch() {
+  batch_.clear();
+  done_.clear();
+  while (!reads_.empty() && batch_.size() < kMaxBatch) batch_.push_back(reads_.pop());
+  if (batch_.empty()) batch_.push_back(writes_.pop());
+  for (const TierJob& job : batch_) {
+    done_.push_back({.kind = job.kind, .slot = job.slot, .outcome = TierOutcome::kFailed});
   }
-  return outcome;
 }
 
-TierOutcome TierStore::read(const TierJob& job) {
-  StoreOutcome outcome = StoreOutcome::kAbsent;
-  if (disk_ != nullptr) outcome = disk_->read(job.key, job.tokens, host_.slot(job.slot));
-  if (outcome != StoreOutcome::kDone && remote_ != nullptr) {
-    const StoreOutcome other = remote_->read(job.key, job.tokens, host_.slot(job.slot));
-    if (other != StoreOutcome::kAbsent) outcome = other;
+void TierStore::carry_out_batch() {
+  if (batch_.front().kind == TierJobKind::kWrite) {
+    done_.front().outcome = write(batch_.front());
+    return;
   }
-  if (outcome == StoreOutcome::kDone) return TierOutcome::kDone;
-  return outcome == StoreOutcome::kAbsent ? TierOutcome::kAbsent : TierOutcome::kFailed;
+  const auto begin = std::chrono::steady_clock::now();
+  read_batch();
+  const std::chrono::duration<double> taken = std::chrono::steady_clock::now() - begin;
+  // A moving mean over some ten batches; a miss tells what asking costs, not what reading does.
+  const auto read = std::ranges::count(done_, TierOutcome::kDone, &TierReport::outcome);
+  if (read == 0) return;
+  const double before = seconds_per_read_, each = taken.count() / static_cast<double>(read);
+  seconds_per_read_ = before == 0.0 ? each : 0.9 * before + 0.1 * each;
+}
+
+TierReport TierStore::report_of(const TierJob& job, StoreOutcome outcome, PageSource source) const {
+  return {.kind = job.kind,
+          .slot = job.slot,
+          .outcome = outcome == StoreOutcome::kDone     ? TierOutcome::kDone
+                     : outcome == StoreOutcome::kAbsent ? TierOutcome::kAbsent
+                                                        : TierOutcome::kFailed,
+          .source = source};
+}
+
+// The disk for each of them, then the remote store for all that are not there.
+void TierStore::read_batch() {
+  remote_reads_.clear();
+  asked_.clear();
+  for (std::size_t i = 0; i < batch_.size(); ++i) {
+    const TierJob& job = batch_[i];
+    StoreOutcome outcome = StoreOutcome::kAbsent;
+    if (disk_ != nullptr) outcome = disk_->read(job.key, job.tokens, host_.slot(job.slot));
+    done_[i] = report_of(job, outcome, PageSource::kDisk);
+    if (outcome == StoreOutcome::kDone || remote_ == nullptr) continue;
+    asked_.push_back(i);
+    remote_reads_.push_back({.key = job.key, .tokens = job.tokens, .pages = host_.slot(job.slot)});
+  }
+  if (remote_ != nullptr) remote_->read(remote_reads_);
+  for (std::size_t k = 0; k < asked_.size(); ++k) {
+    const StoreOutcome outcome = remote_reads_[k].outcome;
+    if (outcome == StoreOutcome::kAbsent) continue;  // what the disk said stays
+    done_[asked_[k]] = report_of(batch_[asked_[k]], outcome, PageSource::kRemote);
+  }
 }
 
 // Done, where one of them has it.

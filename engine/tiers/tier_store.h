@@ -2,7 +2,8 @@
 // TierStore: the tiers below host memory, and the one thread that reads and writes them.
 //
 // The engine thread hands it jobs and fetches reports (cache/lower_tier.h has the contract); the
-// thread asks the disk first, then the remote store, and writes to both. Reads go before writes.
+// thread asks the disk first, then the remote store, and writes to both. Reads go before writes,
+// and as many as wait go together: the remote store is asked for all of them in one round trip.
 // 1. Neither start() nor next_report() waits for I/O: a short lock, never held over a system call.
 // 2. After stop() no slot is touched any more; what was not done is reported as failed.
 // 3. After construction the engine's side allocates nothing.
@@ -47,6 +48,8 @@ class TierStore final : public cache::LowerTier {
   // in host memory anyway.
   static constexpr std::size_t kMaxReads = 512;
   static constexpr std::size_t kMaxWrites = 32;
+  // Reads at a time: so many records lie in the remote store's buffer at once.
+  static constexpr std::size_t kMaxBatch = 32;
 
   // A ring of at most `capacity` items.
   template <typename T>
@@ -69,8 +72,12 @@ class TierStore final : public cache::LowerTier {
   };
 
   void run();
-  [[nodiscard]] cache::TierOutcome carry_out(const cache::TierJob& job);
-  [[nodiscard]] cache::TierOutcome read(const cache::TierJob& job);
+  // Fills batch_ with what is to be done next: reads, or one write.
+  void take_batch();
+  void carry_out_batch();
+  void read_batch();
+  [[nodiscard]] cache::TierReport report_of(const cache::TierJob& job, StoreOutcome outcome,
+                                            PageSource source) const;
   [[nodiscard]] cache::TierOutcome write(const cache::TierJob& job);
 
   HostPages& host_;
@@ -78,6 +85,12 @@ class TierStore final : public cache::LowerTier {
   const std::unique_ptr<RemoteStore> remote_;
   std::function<void()> listener_;
   std::atomic<double> seconds_per_read_{0.0};
+
+  // The thread's own.
+  std::vector<cache::TierJob> batch_;
+  std::vector<cache::TierReport> done_;
+  std::vector<RemoteRead> remote_reads_;
+  std::vector<std::size_t> asked_;  // [remote read]: which of the batch
 
   mutable std::mutex mutex_;
   std::condition_variable wake_;

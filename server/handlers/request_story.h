@@ -20,7 +20,6 @@ class RequestStory final {
     Choice& choice = choices_[index];
     choice.report = delta.report;
     choice.num_output_tokens = delta.num_output_tokens;
-    choice.num_cached_tokens = delta.num_cached_tokens;
     if (delta.finish != FinishReason::kNone && finish_ == FinishReason::kNone) {
       finish_ = delta.finish;
     }
@@ -36,7 +35,9 @@ class RequestStory final {
       record.largest_gap_seconds = std::max(record.largest_gap_seconds, report.largest_gap);
       record.num_prefill_chunks += report.num_prefill_chunks;
       record.num_preemptions += report.num_preemptions;
-      record.reused_blocks += choice.num_cached_tokens / std::max(block_size, 1);
+      for (std::size_t i = 0; i < record.reused_blocks.size(); ++i) {
+        record.reused_blocks[i] += report.reused_tokens.from[i] / std::max(block_size, 1);
+      }
       if (choice.num_output_tokens < 2) continue;
       decode_seconds += report.last_token - report.first_token;
       num_gaps += choice.num_output_tokens - 1;
@@ -49,7 +50,6 @@ class RequestStory final {
   struct Choice {
     engine::ChoiceReport report;
     std::int32_t num_output_tokens = 0;
-    std::int32_t num_cached_tokens = 0;
   };
   // Negative: it has not happened.
   static void keep_least(std::optional<double>& least, double seconds) {

@@ -98,7 +98,8 @@ export class Live {
   }
 
   pool(event) {
-    STATES.forEach(({ name }, i) => (this.labels[i].textContent = `${name} ${whole(this.map.counts[i])}`));
+    const countOf = (name, i) => (name === "swapped" ? event.swapped.pages : this.map.counts[i]);
+    STATES.forEach(({ name }, i) => (this.labels[i].textContent = `${name} ${whole(countOf(name, i))}`));
     const mib = (event.num_blocks * event.page_bytes) / 2 ** 20;
     byId("pool").textContent =
       `${whole(event.num_blocks)} blocks of ${event.block_size} tokens, ${mib >= 10 ? whole(mib) : mib.toFixed(1)} MiB`;
@@ -112,7 +113,7 @@ export class Live {
     for (const [id, state, prompt, tokens, computed, preempted, blocks] of event.requests) {
       seen.add(id);
       const row = this.rows.get(id) ?? this.newRow(id, body);
-      const texts = [`#${id}`, { r: "running", p: "paused", w: "waiting" }[state], prompt,
+      const texts = [`#${id}`, { r: "running", p: "paused", s: "swapped", w: "waiting" }[state], prompt,
                      computed < tokens - 1 ? `${computed} of ${tokens}` : tokens, blocks, preempted];
       texts.forEach((text, i) => {
         if (row.shown[i] !== text) row.fields[i].textContent = row.shown[i] = text;

@@ -7,6 +7,7 @@ export const STATES = [
   { letter: "c", name: "cached" },
   { letter: "r", name: "running" },
   { letter: "s", name: "shared" },
+  { letter: "o", name: "swapped" }, // in host memory: no cell of the pool, a number alone
 ];
 const INDEX = new Map(STATES.map(({ letter }, i) => [letter.charCodeAt(0), i]));
 const LARGEST_CELL = 18; // device-independent pixels

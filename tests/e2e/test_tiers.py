@@ -1,6 +1,7 @@
 """Pages off the device: hits after a restart, whatever happens to the file, and with a remote store
 that comes and goes."""
 
+import json
 import os
 import shutil
 import signal
@@ -10,6 +11,7 @@ import tempfile
 import threading
 import time
 import unittest
+import urllib.request
 from pathlib import Path
 
 from tests.e2e.daemon import Daemon, free_port
@@ -24,9 +26,16 @@ def ask(client, prompt=PROMPT, **extra):
     return answer.choices[0].text, answer.usage.prompt_tokens_details.cached_tokens
 
 
+def reused(daemon, prompt=PROMPT) -> dict:
+    """Asks, and returns from where the blocks came, by /v1/requests/{id}."""
+    model = daemon.client().models.list().data[0].id
+    answer = daemon.client().completions.create(model=model, prompt=prompt, max_tokens=1)
+    with urllib.request.urlopen(daemon.url + "/v1/requests/" + answer.id, timeout=10) as page:
+        return json.load(page)["blocks_reused"]
+
+
 def counts(daemon) -> dict:
     """Counters of /metrics by name and store."""
-    import urllib.request
     found = {}
     with urllib.request.urlopen(daemon.url + "/metrics", timeout=10) as page:
         for line in page.read().decode().splitlines():
@@ -57,6 +66,11 @@ class DiskTier(unittest.TestCase):
             self.assertGreater(counts(daemon)["quire_store_hits_total:disk"], 3)
             _, salted = ask(daemon.client(), cache_salt="other")
             self.assertEqual(salted, 0)
+        with Daemon(*self.flags) as daemon:
+            first, second = reused(daemon), reused(daemon)
+            self.assertGreater(first["disk"], 3)
+            self.assertEqual([first[name] for name in ("memory", "host", "remote")], [0, 0, 0])
+            self.assertEqual(second, {"memory": first["disk"], "host": 0, "disk": 0, "remote": 0})
 
     def test_after_a_kill_too(self):
         daemon = Daemon(*self.flags).launch().wait_ready()
@@ -138,6 +152,8 @@ class RemoteTier(unittest.TestCase):
                 again, cached = ask(second.client())
                 self.assertEqual(text, again)
                 self.assertGreater(cached, 64)
+            with Daemon(*self.flags) as third:
+                self.assertGreater(reused(third)["remote"], 3)
 
     def test_it_dies_in_mid_load_and_no_request_fails(self):
         with Daemon(*self.flags, "--max-num-seqs", "4") as daemon:

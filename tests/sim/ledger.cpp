@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 #include <iterator>
+#include <numeric>
 #include <utility>
 
 #include "tests/sim/uncontended.h"
@@ -33,6 +34,9 @@ void Ledger::tell(const scheduler::TokenEvent& event, Clock::time_point now) {
   require(found != clients_.end(), "told something after the end", event.sequence);
   Client& client = found->second;
   client.told.append(event);
+  const auto& from = event.reused_tokens.from;
+  require(std::accumulate(from.begin(), from.end(), 0) == event.num_cached_tokens,
+          "cached tokens come from nowhere", event.sequence);
   require(event.num_cached_tokens == std::max(0, client.num_cached),
           "wrong number of cached tokens", event.sequence);
   if (event.finish == FinishReason::kNone) return;

@@ -183,6 +183,7 @@ void PlanCheck::check_snapshot(const Core& core) {
   if (step % kSnapshotEvery == 1 && !references_before_.empty()) {
     core.cache.describe(snapshot_);
     core.scheduler.describe(snapshot_);
+    check_slots(core);
     require(snapshot_.step == step, "the snapshot is of another step");
     std::vector<std::int32_t> named(references_.size());
     for (const BlockId block : snapshot_.tables) ++named[static_cast<std::size_t>(block)];
@@ -202,6 +203,25 @@ void PlanCheck::check_snapshot(const Core& core) {
     }
   }
   references_before_ = references_;
+}
+
+// Slots of held blocks and how many hold no token, block by block.
+void PlanCheck::check_slots(const Core& core) const {
+  const scheduler::SlotCounts counts = core.scheduler.count_slots();
+  for (std::size_t g = 0; g < scenario_.groups.size(); ++g) {
+    const std::int32_t size = scenario_.groups[g].block_size;
+    std::int64_t held = 0, wasted = 0;
+    for (const Sequence* sequence : core.scheduler.sequences()) {
+      if (sequence->blocks.num_held() == 0) continue;
+      const auto blocks = sequence->blocks.table(g).blocks();
+      for (std::int32_t i = 0; i < static_cast<std::int32_t>(blocks.size()); ++i) {
+        if (blocks[static_cast<std::size_t>(i)] == kNoBlock) continue;
+        held += size;
+        wasted += size - std::clamp(sequence->num_computed_tokens - i * size, 0, size);
+      }
+    }
+    require(counts.held[g] == held && counts.wasted[g] == wasted, "slots are miscounted");
+  }
 }
 
 void PlanCheck::check_copy(Core& core, const scheduler::PageCopy& copy) {

@@ -33,6 +33,7 @@ class PlanCheck final {
                                                    std::size_t group) const;
   void check_references(const Core& core);
   void check_snapshot(const Core& core);
+  void check_slots(const Core& core) const;
   void check_writes(Core& core);
   void check_copy(Core& core, const scheduler::PageCopy& copy);
   void check_preempted(const Core& core);

@@ -9,11 +9,15 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <catch2/catch.hpp>
 #include <chrono>
 #include <csignal>
 #include <cstring>
+#include <string>
+#include <string_view>
 #include <thread>
+#include <vector>
 
 #include "tests/engine/tiers/records.h"
 
@@ -135,6 +139,39 @@ TEST_CASE("a server that talks nonsense: a failure") {
   RemoteStore store(options_for(port.number));
   CHECK(get(store, Span(1)) == StoreOutcome::kFailed);
   server.join();
+}
+
+// A server of one connection that answers nothing before it has got all questions.
+TEST_CASE("several records are asked for in one round trip") {
+  const Port port(true);
+  RemoteOptions options = options_for(port.number);
+  options.address.password.clear();
+  std::string asked;
+  std::thread server([&] {
+    const int peer = ::accept(port.socket, nullptr, nullptr);
+    char buffer[1024];
+    while (std::ranges::count(asked, 'G') < 3) {
+      const ssize_t size = ::read(peer, buffer, sizeof buffer);
+      if (size <= 0) break;
+      asked.append(buffer, static_cast<std::size_t>(size));
+    }
+    const std::string_view answers = "$-1\r\n$3\r\nbad\r\n$-1\r\n";
+    (void)!::write(peer, answers.data(), answers.size());
+    ::close(peer);
+  });
+  RemoteStore store(options);
+  const std::array spans = {Span(1), Span(2), Span(3)};
+  std::vector<std::byte> pages(kShape.page_bytes);
+  std::vector<RemoteRead> reads;
+  for (const Span& span : spans) {
+    reads.push_back({.key = span.key, .tokens = span.tokens, .pages = pages});
+  }
+  store.read(reads);
+  server.join();
+  CHECK(reads[0].outcome == StoreOutcome::kAbsent);
+  CHECK(reads[1].outcome == StoreOutcome::kCorrupt);
+  CHECK(reads[2].outcome == StoreOutcome::kAbsent);
+  CHECK(store.is_up());
 }
 
 TEST_CASE("a real server: written by one, read by another, and down") {
