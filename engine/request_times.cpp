@@ -68,7 +68,8 @@ ChoiceReport RequestTimes::report() const {
   return {.started = since_arrival(started_),
           .first_token = since_arrival(first_token_),
           .last_token = since_arrival(last_token_),
-          .largest_gap = largest_gap_};
+          .largest_gap = largest_gap_,
+          .reused_tokens = {}};
 }
 
 void RequestTimes::end(Clock::time_point now, FinishReason finish, RequestHistograms& all) const {
