@@ -32,6 +32,9 @@ constexpr std::int64_t kReservedFiles = 64;
 constexpr int kOverloadConnections = 256;
 // The same of one address, beyond its own limit, for their 429.
 constexpr int kOverloadOfAddress = 32;
+// What the kernel may keep for a peer that does not read (it doubles this for its own needs). By
+// itself it would let a buffer grow to megabytes: 2,000 stalled readers would hold gigabytes.
+constexpr int kSendBuffer = 64 * 1024;
 // How long accepting pauses when the process is out of descriptors.
 constexpr std::chrono::milliseconds kAcceptPause{100};
 
@@ -138,6 +141,8 @@ void HttpServer::State::bind() {
   const tcp::endpoint endpoint(address, options.port);
   acceptor->open(endpoint.protocol(), ec);
   if (!ec) acceptor->set_option(tcp::acceptor::reuse_address(true), ec);
+  // Every connection inherits it.
+  if (!ec) acceptor->set_option(asio::socket_base::send_buffer_size(kSendBuffer), ec);
   if (!ec) acceptor->bind(endpoint, ec);
   if (!ec) acceptor->listen(options.backlog, ec);
   if (ec) throw StartupError("--port: cannot listen on " + where + ": " + ec.message());

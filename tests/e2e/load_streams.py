@@ -15,6 +15,7 @@ import argparse
 import asyncio
 import json
 import multiprocessing
+import re
 import resource
 import socket
 import sys
@@ -22,7 +23,7 @@ import time
 
 from tests.e2e.daemon import HOST, Daemon
 from tests.e2e.test_streams import unchunk
-from tests.e2e.wire import Connection, get, parse_stream, post
+from tests.e2e.wire import Connection, ask, get, parse_stream, post
 
 PATIENCE = 240  # seconds for one stream; a fault, never a measure
 WAIT_FOR_ALL = 120
@@ -132,31 +133,57 @@ async def gaps_of_good(port: int, count: int, max_tokens: int) -> list[float]:
 
 
 def stand_still(port: int, number: int) -> socket.socket:
-    """A client that asks for much (20 alternatives for each token) and never reads."""
+    """A client that asks for much (the prompt told again, 20 alternatives for each token) and never
+    reads."""
     client = socket.socket()
     # A small buffer of its own, so that little is sent before the reader stands in the way.
     client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     client.connect((HOST, port))
-    asked = {**json.loads(body(number, 1500)), "logprobs": 20}
+    asked = {**json.loads(body(number, 1500)), "logprobs": 20, "echo": True,
+             "prompt": f"Story {number}: " + "the cat sat on the mat and " * 8}
     client.sendall(post("/v1/completions", json.dumps(asked)))
     return client
+
+
+def tokens_generated(port: int) -> float:
+    text = ask(port, get("/metrics")).body.decode()
+    return float(re.search(r"^vllm:generation_tokens_total\S* (\S+)$", text, re.M).group(1))
+
+
+def wait_until_all_stand(port: int) -> None:
+    last = -1.0
+    while (now := tokens_generated(port)) != last:
+        last = now
+        time.sleep(0.5)
+
+
+def kernel_memory() -> int:
+    """Of all TCP sockets of this machine, both ends."""
+    with open("/proc/net/sockstat", encoding="ascii") as file:
+        return int(re.search(r"^TCP: .* mem (\d+)", file.read(), re.M).group(1)) * 4096
 
 
 async def stalled(daemon: Daemon, num_stalled: int, good: int) -> dict:
     await gaps_of_good(daemon.port, 4, 16)
     idle = await gaps_of_good(daemon.port, good, 200)
-    before = daemon.memory()
+    before, kernel_before = daemon.memory(), kernel_memory()
+    begin = time.monotonic()
     clients = [stand_still(daemon.port, number) for number in range(num_stalled)]
+    wait_until_all_stand(daemon.port)
+    until_standing = time.monotonic() - begin
+    still_there = daemon.open_files()
+    kernel = kernel_memory()
     beside = await gaps_of_good(daemon.port, good, 200)
     peak = daemon.memory("VmHWM")
-    open_files = daemon.open_files()
     for client in clients:
         client.close()
-    return {"stalled": num_stalled, "good": good, "open_files_at_the_end": open_files,
+    return {"stalled": num_stalled, "good": good, "seconds_until_all_stood": round(until_standing, 1),
+            "open_files_then": still_there, "open_files_after": daemon.open_files(),
             "idle_gap_p99_ms": round(percentile(idle, 0.99) * 1e3, 1),
             "beside_gap_p99_ms": round(percentile(beside, 0.99) * 1e3, 1),
             "ratio": round(percentile(beside, 0.99) / percentile(idle, 0.99), 2),
-            "bytes_per_stalled": (peak - before) // num_stalled}
+            "bytes_per_stalled": (peak - before) // num_stalled,
+            "kernel_bytes_per_stalled": (kernel - kernel_before) // num_stalled}
 
 
 def main() -> int:
