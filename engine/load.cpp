@@ -206,17 +206,14 @@ cache::PageKey page_context(const EngineOptions& options, const ModelConfig& con
   return extend_digest(model, text);
 }
 
-// Null where none is asked for, or where pages lie in a device's memory, which these copies cannot
-// reach: serving goes on without.
-std::unique_ptr<PageTiers> make_tiers(const EngineOptions& options, const MemoryPlan& plan,
-                                      const Backend& backend, const cache::PageKey& context,
+// Null where none is asked for.
+std::unique_ptr<PageTiers> make_tiers(const EngineOptions& options, Resources& resources,
+                                      const cache::PageKey& context,
                                       const std::function<void(const std::string&)>& log) {
   if (!options.use_kv_cache || !options.enable_prefix_caching) return nullptr;
-  if (!backend.device_memory()) return make_page_tiers(options.tiers, plan.kv, context, log);
-  if (log && (options.tiers.host_memory > 0 || pages_last(options))) {
-    log("no tiers: pages in a device's memory are not kept off it yet");
-  }
-  return nullptr;
+  const KvStorage& storage = *resources.storage;
+  const TieredPool pool{.backend = *resources.backend, .any_layer = storage.layer(0, 0)};
+  return make_page_tiers(options.tiers, storage.spec(), context, pool, log);
 }
 
 void fill_sampling_defaults(ModelInfo& info, const std::filesystem::path& folder) {
@@ -274,7 +271,7 @@ std::unique_ptr<Engine> load_engine(const EngineOptions& given,
   fill_sampling_defaults(parts.info, options.model_folder);
   const cache::PageKey model = digest.valid() ? digest.get() : cache::PageKey{};
   const cache::PageKey context = page_context(options, config, plan, *resources->backend, model);
-  parts.tiers = make_tiers(options, plan, *resources->backend, context, log);
+  parts.tiers = make_tiers(options, *resources, context, log);
   parts.executor = make_executor(options, plan, *resources,
                                  parts.tiers == nullptr ? nullptr : &parts.tiers->host);
   parts.keep_alive = std::move(resources);

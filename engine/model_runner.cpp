@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <atomic>
-#include <cstring>
 #include <thread>
 
 namespace quire::engine {
@@ -240,19 +239,20 @@ void ModelRunner::execute(const StepPlan& plan, StepOutput& output) {
   backend_->end_step();
 }
 
-// Copies come before the step's own writes: a page that is about to be written may be a copy.
+// Copies come before the step's own writes: a page that is about to be written may be a copy. They
+// are complete when the step is (Backend::end_step).
 void ModelRunner::copy_pages(const StepPlan& plan, StepOutput& output) {
+  const KvLayer any_layer = storage_->layer(0, 0);
   for (const scheduler::PageCopy& copy : plan.copies) {
-    const auto bytes = static_cast<std::size_t>(storage_->page_bytes());
     switch (copy.kind) {
       case scheduler::CopyKind::kCopyOnWrite:
-        backend_->copy_page(storage_->layer(copy.group, 0), copy.from, copy.to);
+        backend_->copy_page(any_layer, copy.from, copy.to);
         break;
-      case scheduler::CopyKind::kIn:  // tiers are only where pages lie in the host's memory
-        std::memcpy(storage_->page(copy.to), host_->page(copy.from), bytes);
+      case scheduler::CopyKind::kIn:
+        backend_->copy_page_in(any_layer, host_->page(copy.from), copy.to);
         break;
       case scheduler::CopyKind::kOut:
-        std::memcpy(host_->page(copy.to), storage_->page(copy.from), bytes);
+        backend_->copy_page_out(any_layer, copy.from, host_->page(copy.to));
         break;
     }
     ++output.copies_completed;

@@ -15,7 +15,9 @@
 // Activations are float32 on CPU backends. `out` never overlaps an input unless the op says so.
 // Empty inputs (T == 0) are allowed everywhere.
 
+#include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <memory>
 #include <optional>
 #include <span>
@@ -155,6 +157,13 @@ class Backend {
   virtual void reserve(std::int64_t max_tokens, std::int64_t max_rows, std::int64_t max_features,
                        std::int64_t max_context) = 0;
 
+  // Memory for pages off the pool, [num_pages][page_bytes], zeroed, where copies want memory of a
+  // kind (pinned). Once, before the first step. Null: any memory of the host will do.
+  [[nodiscard]] virtual std::shared_ptr<std::byte> allocate_host_pages(std::int64_t /*page_bytes*/,
+                                                                       std::int64_t /*num_pages*/) {
+    return nullptr;
+  }
+
   // --- one step ------------------------------------------------------------------------------
   virtual void begin_step(const BatchInput& batch) = 0;
   virtual void end_step() = 0;
@@ -190,6 +199,17 @@ class Backend {
   virtual void gather_rows(TensorView x, std::span<const std::int32_t> rows, TensorView out) = 0;
   // Copies whole pages (copy-on-write); from and to never overlap.
   virtual void copy_page(const KvLayer& any_layer, BlockId from, BlockId to) = 0;
+  // Whole pages between the pool and the memory of allocate_host_pages(). They come before the
+  // step's ops, in order with each other, and each page of the host is in one copy of a step at
+  // most; the host may read and write it from end_step() on.
+  virtual void copy_page_out(const KvLayer& any_layer, BlockId from, std::byte* to) {
+    const std::byte* page = any_layer.pool + static_cast<std::int64_t>(from) * any_layer.page_bytes;
+    std::memcpy(to, page, static_cast<std::size_t>(any_layer.page_bytes));
+  }
+  virtual void copy_page_in(const KvLayer& any_layer, const std::byte* from, BlockId to) {
+    std::byte* page = any_layer.pool + static_cast<std::int64_t>(to) * any_layer.page_bytes;
+    std::memcpy(page, from, static_cast<std::size_t>(any_layer.page_bytes));
+  }
   // The host can read `x` afterwards: on CPU backends x.data itself.
   [[nodiscard]] virtual const float* to_host(TensorView x) = 0;
   // Runs fn(i) for i in [0, n) on the compute threads, in any order; fn may not depend on which

@@ -1,11 +1,13 @@
 #pragma once
 // HostPages: the memory of the host tier, slot after slot; a slot holds all pages of one span.
 //
-// Taken from the system as it is first touched. Who may touch a slot is the cache's decision
-// (cache/tiers.h): the engine thread in a step's copies, the tier thread in a job.
+// The backend's (pinned, for a device), or taken from the system as it is first touched. Who may
+// touch a slot is the cache's decision (cache/tiers.h): the engine thread in a step's copies, the
+// tier thread in a job.
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <span>
 
 #include "proto/types.h"
@@ -14,9 +16,10 @@ namespace quire::engine {
 
 class HostPages final {
  public:
-  // Throws StartupError where the system has no such memory.
-  HostPages(std::int32_t num_slots, std::int64_t page_bytes, std::int32_t pages_per_slot);
-  ~HostPages();
+  // `memory`: room for all slots (Backend::allocate_host_pages); null: the system's own. Throws
+  // StartupError where it has none.
+  HostPages(std::int32_t num_slots, std::int64_t page_bytes, std::int32_t pages_per_slot,
+            std::shared_ptr<std::byte> memory = nullptr);
   HostPages(const HostPages&) = delete;
   HostPages& operator=(const HostPages&) = delete;
 
@@ -30,7 +33,7 @@ class HostPages final {
   std::int32_t num_slots_;
   std::int64_t page_bytes_;
   std::int64_t slot_bytes_;
-  std::byte* memory_ = nullptr;
+  std::shared_ptr<std::byte> memory_;
 };
 
 }  // namespace quire::engine

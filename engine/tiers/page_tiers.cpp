@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <chrono>
-#include <cstring>
 #include <limits>
 
 #include "proto/error.h"
@@ -38,13 +37,16 @@ std::unique_ptr<RemoteStore> make_remote(const TierOptions& options, const Recor
   return std::make_unique<RemoteStore>(RemoteOptions{.address = *options.remote, .shape = shape});
 }
 
-double measure_copy(const HostPages& host) {
-  const std::span<std::byte> slot = host.slot(BlockId{0});
-  std::vector<std::byte> other(slot.size());
+// Of zeros, to a page of the pool that is zeros still.
+double measure_copy(const HostPages& host, std::int32_t pages, const TieredPool& pool) {
   double best = std::numeric_limits<double>::max();
   for (int i = 0; i < 4; ++i) {
     const auto begin = std::chrono::steady_clock::now();
-    std::memcpy(slot.data(), other.data(), slot.size());
+    pool.backend.begin_step({});
+    for (std::int32_t page = 0; page < pages; ++page) {
+      pool.backend.copy_page_in(pool.any_layer, host.page(BlockId{page}), BlockId{0});
+    }
+    pool.backend.end_step();
     const std::chrono::duration<double> taken = std::chrono::steady_clock::now() - begin;
     best = std::min(best, taken.count());
   }
@@ -55,7 +57,8 @@ double measure_copy(const HostPages& host) {
 
 std::unique_ptr<PageTiers> make_page_tiers(const TierOptions& options,
                                            const cache::KvCacheSpec& spec,
-                                           const cache::PageKey& context, const Log& given_log) {
+                                           const cache::PageKey& context, const TieredPool& pool,
+                                           const Log& given_log) {
   const Log log = given_log ? given_log : [](const std::string&) {};
   const bool has_lower = !options.disk_path.empty() || options.remote.has_value();
   const std::int64_t memory =
@@ -72,10 +75,11 @@ std::unique_ptr<PageTiers> make_page_tiers(const TierOptions& options,
                        " bytes hold no pages; those of " + std::to_string(span) + " tokens take " +
                        std::to_string(slot_bytes));
   }
-  auto tiers =
-      std::make_unique<PageTiers>(static_cast<std::int32_t>(slots), spec.page_bytes(), pages);
+  auto tiers = std::make_unique<PageTiers>(
+      static_cast<std::int32_t>(slots), spec.page_bytes(), pages,
+      pool.backend.allocate_host_pages(spec.page_bytes(), slots * pages));
   tiers->context = context;
-  tiers->seconds_per_copy = measure_copy(tiers->host);
+  tiers->seconds_per_copy = measure_copy(tiers->host, pages, pool);
   log("host tier: " + in_mib(slots * slot_bytes) + ", " + std::to_string(slots) + " spans of " +
       std::to_string(span) + " tokens");
   const RecordShape shape{.span_tokens = static_cast<std::size_t>(span),

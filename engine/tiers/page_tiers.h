@@ -6,8 +6,10 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <utility>
 
 #include "cache/kv_spec.h"
+#include "engine/backend/backend.h"
 #include "engine/tiers/host_pages.h"
 #include "engine/tiers/options.h"
 #include "engine/tiers/tier_store.h"
@@ -15,12 +17,20 @@
 namespace quire::engine {
 
 struct PageTiers {
-  PageTiers(std::int32_t num_slots, std::int64_t page_bytes, std::int32_t pages_per_slot)
-      : host(num_slots, page_bytes, pages_per_slot) {}
+  PageTiers(std::int32_t num_slots, std::int64_t page_bytes, std::int32_t pages_per_slot,
+            std::shared_ptr<std::byte> memory)
+      : host(num_slots, page_bytes, pages_per_slot, std::move(memory)) {}
   HostPages host;
   std::unique_ptr<TierStore> below;  // null: none
   cache::PageKey context;            // what all keys begin with
-  double seconds_per_copy = 0.0;     // of one slot, within memory
+  double seconds_per_copy = 0.0;     // of one slot, to the pool
+};
+
+// Where the pages are that tiers copy: a layer of the pool (which one does not matter), not in use
+// yet, and whose memory it is. The backend outlives the tiers.
+struct TieredPool {
+  Backend& backend;
+  KvLayer any_layer;
 };
 
 // Null where no tier is asked for. `log` is told what there is, and why a store is not used (in use
@@ -28,6 +38,6 @@ struct PageTiers {
 // lacking.
 [[nodiscard]] std::unique_ptr<PageTiers> make_page_tiers(
     const TierOptions& options, const cache::KvCacheSpec& spec, const cache::PageKey& context,
-    const std::function<void(const std::string&)>& log);
+    const TieredPool& pool, const std::function<void(const std::string&)>& log);
 
 }  // namespace quire::engine

@@ -270,19 +270,20 @@ void add_to(Happened& sum, const engine::EngineStatus& status, bool restarted) {
   (restarted ? sum.others_remote : sum.remote) += status.remote.hits;
 }
 
-bool print_happened(const Happened& sum, bool with_tiers, bool with_remote) {
+bool print_happened(const Happened& sum, bool with_remote) {
   std::vector<std::pair<const char*, std::int64_t>> counts = {
-      {"prefix hits", sum.cache.hits},  {"partial hits", sum.cache.partial_hits},
-      {"forks", sum.cache.forks},       {"pages copied", sum.cache.copies},
-      {"evicted", sum.cache.evictions}, {"preemptions", sum.preemptions}};
-  if (with_tiers) {
-    counts.insert(counts.end(), {{"swaps out", sum.tiers.swaps_out},
-                                 {"swaps in", sum.tiers.swaps_in},
-                                 {"recomputes", sum.tiers.recomputes},
-                                 {"spans read from host memory", sum.tiers.host_reads},
-                                 {"from disk", sum.disk},
-                                 {"from disk after a restart", sum.others_disk}});
-  }
+      {"prefix hits", sum.cache.hits},
+      {"partial hits", sum.cache.partial_hits},
+      {"forks", sum.cache.forks},
+      {"pages copied", sum.cache.copies},
+      {"evicted", sum.cache.evictions},
+      {"preemptions", sum.preemptions},
+      {"swaps out", sum.tiers.swaps_out},
+      {"swaps in", sum.tiers.swaps_in},
+      {"recomputes", sum.tiers.recomputes},
+      {"spans read from host memory", sum.tiers.host_reads},
+      {"from disk", sum.disk},
+      {"from disk after a restart", sum.others_disk}};
   if (with_remote) {
     counts.insert(counts.end(), {{"from remote", sum.remote},
                                  {"from remote, written by another", sum.others_remote}});
@@ -325,10 +326,8 @@ int run(Arguments arguments) {
   std::vector<engine::GenerationRequest> requests;
   std::vector<RequestRecord> expected;
   std::int64_t pool_bytes = 0;
-  bool with_tiers = true;
   {
     const auto engine = start(plain);
-    with_tiers = engine->info().backend.find("cuda") == std::string::npos;  // pages in its memory
     std::printf("%s on %s, %d requests, seed %llu\n", engine->info().architecture.c_str(),
                 engine->info().backend.c_str(), arguments.shape.count,
                 static_cast<unsigned long long>(arguments.shape.seed));
@@ -348,16 +347,16 @@ int run(Arguments arguments) {
 
   std::vector<Variation> variations = make_variations(pool_bytes);
   const Folder folder;
-  const auto redis = with_tiers ? RedisServer::start() : nullptr;
-  if (with_tiers) add_tiers(variations, pool_bytes, folder, redis.get());
+  const auto redis = RedisServer::start();
+  add_tiers(variations, pool_bytes, folder, redis.get());
   add_instruction_sets(variations, arguments.device);
   bool good = true;
   Happened sum;
   std::uint64_t seed = arguments.shape.seed;
   for (const Variation& variation : variations)
     good = run_variation(variation, plain, requests, expected, ++seed, sum) && good;
-  good = print_happened(sum, with_tiers, redis != nullptr) && good;
-  if (with_tiers && redis == nullptr)
+  good = print_happened(sum, redis != nullptr) && good;
+  if (redis == nullptr)
     std::printf("LEFT OUT: the remote tier, as no redis-server or valkey-server is installed\n");
   std::printf("%s\n", good ? "the same answer, always" : "NOT the same answer");
   return good ? 0 : 1;

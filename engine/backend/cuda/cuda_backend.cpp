@@ -9,6 +9,7 @@
 #include "engine/backend/cuda/batch_ladder.h"
 #include "engine/backend/cuda/cuda_weight.h"
 #include "engine/backend/cuda/device.h"
+#include "engine/backend/cuda/page_copies.h"
 #include "engine/backend/cuda/schedule.h"
 #include "engine/backend/cuda/step_queue.h"
 #include "engine/backend/cuda/step_upload.h"
@@ -57,6 +58,7 @@ class CudaBackend final : public Backend {
               std::to_string(device_.info().minor)),
         stream_(device_),
         queue_(device_, stream_),
+        copies_(device_, stream_),
         pool_(options.num_threads > 0 ? options.num_threads : cpu::available_cpus()) {}
 
   [[nodiscard]] std::string_view name() const override { return name_; }
@@ -90,13 +92,14 @@ class CudaBackend final : public Backend {
   void begin_step(const BatchInput& batch) override {
     tokens_ = batch.num_tokens();
     padded_ = padded_size(batch);
-    upload_->begin(batch, padded_);
+    if (upload_) upload_->begin(batch, padded_);
     queue_.begin(padded_ > 0);
     narrow_source_ = nullptr;
   }
   void end_step() override {
     flush();
     stream_.synchronize();
+    copies_.finish();
   }
 
   void embed(const Weight& table, std::span<const std::int32_t> ids, TensorView out) override {
@@ -156,9 +159,22 @@ class CudaBackend final : public Backend {
   }
   void copy_page(const KvLayer& any_layer, BlockId from, BlockId to) override {
     flush();  // in order with the ops around it
-    const std::int64_t size = any_layer.page_bytes;
-    stream_.copy(any_layer.pool + static_cast<std::int64_t>(to) * size,
-                 any_layer.pool + static_cast<std::int64_t>(from) * size, size);
+    stream_.copy(page(any_layer, to), page(any_layer, from), any_layer.page_bytes);
+  }
+  std::shared_ptr<std::byte> allocate_host_pages(std::int64_t page_bytes,
+                                                 std::int64_t num_pages) override {
+    copies_.reserve(page_bytes);
+    void* memory = device_.allocate(kQuireCudaPinned, page_bytes * num_pages);
+    return {static_cast<std::byte*>(memory),
+            [this](std::byte* data) { device_.release(kQuireCudaPinned, data); }};
+  }
+  void copy_page_out(const KvLayer& any_layer, BlockId from, std::byte* to) override {
+    CHECK(queue_.empty());
+    copies_.copy_out(page(any_layer, from), to);
+  }
+  void copy_page_in(const KvLayer& any_layer, const std::byte* from, BlockId to) override {
+    CHECK(queue_.empty());
+    copies_.copy_in(from, page(any_layer, to));
   }
   const float* to_host(TensorView x) override;
   void parallel_for(std::int64_t n, void (*fn)(void* context, std::int64_t i),
@@ -167,6 +183,9 @@ class CudaBackend final : public Backend {
   }
 
  private:
+  static std::byte* page(const KvLayer& any_layer, BlockId id) {
+    return any_layer.pool + static_cast<std::int64_t>(id) * any_layer.page_bytes;
+  }
   static QuireCudaOp record(QuireCudaOpKind kind) {
     QuireCudaOp op{};
     op.kind = kind;
@@ -197,6 +216,7 @@ class CudaBackend final : public Backend {
   const Memory& staging(std::int64_t bytes);
   void flush() {
     if (upload_) upload_->send(stream_);
+    copies_.before_main_work();
     queue_.flush();
     narrow_source_ = nullptr;
   }
@@ -206,6 +226,7 @@ class CudaBackend final : public Backend {
   const std::string name_;
   cuda::Stream stream_;
   cuda::StepQueue queue_;
+  cuda::PageCopies copies_;
   cpu::ThreadPool pool_;
   std::unique_ptr<cuda::StepUpload> upload_;
   std::int64_t max_tokens_ = 0;

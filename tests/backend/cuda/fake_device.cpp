@@ -2,8 +2,10 @@
 
 #include <cstdlib>
 #include <cstring>
+#include <deque>
 #include <functional>
 #include <map>
+#include <utility>
 #include <vector>
 
 #include "tests/backend/cuda/emulated_ops.h"
@@ -14,21 +16,33 @@ using quire::engine::cuda::testing::fake_device;
 struct QuireCudaContext {
   std::map<void*, std::int64_t> device;
   std::map<void*, std::int64_t> pinned;
+  int streams = 0;  // created
 };
 
-// Tasks [done, size) are to be run.
+// Tasks are numbered from the stream's beginning; those from `done` on are to be run.
 struct QuireCudaStream {
-  std::vector<std::function<void()>> tasks;
-  std::size_t done = 0;
+  bool eager = false;  // each task as soon as it is queued
+  std::deque<std::function<void()>> tasks;
+  std::int64_t done = 0;
 
-  void run_to(std::size_t end) {
-    while (done < end) tasks[done++]();
+  [[nodiscard]] std::int64_t end() const { return done + static_cast<std::int64_t>(tasks.size()); }
+  void queue(std::function<void()> task) {
+    tasks.push_back(std::move(task));
+    if (eager) run_to(end());
+  }
+  void run_to(std::int64_t position) {
+    while (done < position) {
+      const std::function<void()> task = std::move(tasks.front());
+      tasks.pop_front();
+      ++done;
+      task();
+    }
   }
 };
 
 struct QuireCudaEvent {
   QuireCudaStream* stream = nullptr;
-  std::size_t position = 0;
+  std::int64_t position = 0;
 };
 
 struct QuireCudaGraph {
@@ -95,8 +109,10 @@ int32_t release(QuireCudaContext* context, int32_t memory, void* data) {
   return kQuireCudaOk;
 }
 
-int32_t create_stream(QuireCudaContext*, QuireCudaStream** stream) {
+int32_t create_stream(QuireCudaContext* context, QuireCudaStream** stream) {
   *stream = new QuireCudaStream;
+  (*stream)->eager = fake_device().eager_copies && context->streams > 0;
+  ++context->streams;
   return health();
 }
 
@@ -108,9 +124,7 @@ int32_t destroy_stream(QuireCudaStream* stream) {
 int32_t synchronize_stream(QuireCudaStream* stream) {
   ++fake_device().waits;
   if (health() != kQuireCudaOk) return kQuireCudaLost;
-  stream->run_to(stream->tasks.size());
-  stream->tasks.clear();
-  stream->done = 0;
+  stream->run_to(stream->end());
   return health();
 }
 
@@ -124,20 +138,17 @@ int32_t destroy_event(QuireCudaEvent* event) {
   return kQuireCudaOk;
 }
 
-// Positions stay right while tasks wait: an event outlives a clear() only as one that is done.
 int32_t record_event(QuireCudaEvent* event, QuireCudaStream* stream) {
-  *event = {.stream = stream, .position = stream->tasks.size()};
+  *event = {.stream = stream, .position = stream->end()};
   return health();
 }
 
 void finish(const QuireCudaEvent& event) {
-  if (event.stream == nullptr) return;
-  const std::size_t size = event.stream->tasks.size();
-  event.stream->run_to(event.position < size ? event.position : size);
+  if (event.stream != nullptr) event.stream->run_to(event.position);
 }
 
 int32_t wait_event(QuireCudaStream* stream, QuireCudaEvent* event) {
-  stream->tasks.emplace_back([event = *event] { finish(event); });
+  stream->queue([event = *event] { finish(event); });
   return health();
 }
 
@@ -156,14 +167,14 @@ int32_t query_event(QuireCudaEvent* event, int32_t* done) {
 int32_t copy(QuireCudaStream* stream, void* to, const void* from, int64_t bytes) {
   if (health() != kQuireCudaOk) return kQuireCudaLost;
   ++fake_device().copies;
-  stream->tasks.emplace_back([=] { std::memmove(to, from, static_cast<std::size_t>(bytes)); });
+  stream->queue([=] { std::memmove(to, from, static_cast<std::size_t>(bytes)); });
   return kQuireCudaOk;
 }
 
 void queue_ops(QuireCudaStream* stream, const QuireCudaOp* ops, int64_t num_ops) {
   for (int64_t i = 0; i < num_ops; ++i) {
     ++fake_device().ops;
-    stream->tasks.emplace_back([op = ops[i]] {
+    stream->queue([op = ops[i]] {
       auto& device = fake_device();
       if (device.ops_before_loss == 0) device.lost = true;
       if (device.ops_before_loss > 0) --device.ops_before_loss;
