@@ -127,18 +127,26 @@ class Tiers(Installed):
 
 
 class SameAnswer(Installed):
-    def test_same_answer(self):
-        """The engine's law over the adapter, its graphs, the emulated schedules and the tiers."""
+    def run_mix(self, *flags):
+        """same_answer's table, in which nothing may differ."""
         self.install_plugin()
         program = str(Path(self.folder.name, "same_answer"))
         shutil.copy2(SAME_ANSWER, program)
         done = subprocess.run([program, "--model", daemons.model_folder(), "--device", "cuda",
-                               "--requests", "4"], capture_output=True, text=True)
+                               *flags], capture_output=True, text=True)
         # So few requests may lack some event, for which it would end with 1; the table says what
         # differs.
         rows = [line.split() for line in done.stdout.splitlines() if re.search(r"\d\s+\d+$", line)]
         self.assertGreaterEqual(len(rows), 15, done.stdout + done.stderr)
         self.assertEqual([row[-1] for row in rows], ["0"] * len(rows), done.stdout)
+
+    def test_same_answer(self):
+        """The engine's law over the adapter, its graphs, the emulated schedules and the tiers."""
+        self.run_mix("--requests", "4")
+
+    def test_same_answer_with_codes(self):
+        self.run_mix("--requests", "2", "--kv-cache-dtype", "int8")
+        self.run_mix("--requests", "2", "--kv-cache-dtype", "fp8")
 
 
 del Installed

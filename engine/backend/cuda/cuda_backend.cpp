@@ -64,7 +64,9 @@ class CudaBackend final : public Backend {
   [[nodiscard]] std::string_view name() const override { return name_; }
   [[nodiscard]] std::string_view layout_id() const override { return "kv-slot-dim"; }
   [[nodiscard]] std::int32_t block_size_multiple() const override { return kBlockMultiple; }
-  [[nodiscard]] bool supports_kv_dtype(DType dtype) const override { return is_float(dtype); }
+  [[nodiscard]] bool supports_kv_dtype(DType dtype) const override {
+    return is_float(dtype) || has_scales(dtype);
+  }
   [[nodiscard]] bool supports_head_dim(std::int32_t head_dim) const override {
     return head_dim > 0 && head_dim <= cuda::kMaxHeadDim && head_dim % 8 == 0;
   }

@@ -27,12 +27,14 @@ void write_row(const HostTensor& part, std::int64_t row, DType dtype, std::byte*
 }  // namespace
 
 QuireCudaType cuda_type(DType dtype) {
-  CHECK(is_float(dtype));
+  CHECK(is_float(dtype) || has_scales(dtype));
   return static_cast<QuireCudaType>(dtype);
 }
 static_assert(static_cast<int>(DType::kFloat32) == kQuireCudaFloat32 &&
               static_cast<int>(DType::kFloat16) == kQuireCudaFloat16 &&
-              static_cast<int>(DType::kBFloat16) == kQuireCudaBFloat16);
+              static_cast<int>(DType::kBFloat16) == kQuireCudaBFloat16 &&
+              static_cast<int>(DType::kInt8) == kQuireCudaInt8 &&
+              static_cast<int>(DType::kFp8E4M3) == kQuireCudaFp8);
 
 std::int64_t CudaWeight::row_bytes(std::int64_t cols, DType dtype) {
   return padded_k(cols) * dtype_bytes(dtype);

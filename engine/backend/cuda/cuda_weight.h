@@ -32,6 +32,7 @@ class CudaWeight final : public Weight {
   Memory memory_;
 };
 
+// Of weights and pages.
 [[nodiscard]] QuireCudaType cuda_type(DType dtype);
 
 }  // namespace quire::engine::cuda

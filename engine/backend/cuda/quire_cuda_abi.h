@@ -12,7 +12,7 @@
 
 #include <stdint.h>
 
-#define QUIRE_CUDA_ABI_VERSION 1u
+#define QUIRE_CUDA_ABI_VERSION 2u
 
 extern "C" {
 
@@ -30,7 +30,9 @@ enum QuireCudaMemory : int32_t { kQuireCudaDevice = 0, kQuireCudaPinned = 1 };
 enum QuireCudaType : int32_t {
   kQuireCudaFloat32 = 0,
   kQuireCudaFloat16 = 1,
-  kQuireCudaBFloat16 = 2
+  kQuireCudaBFloat16 = 2,
+  kQuireCudaInt8 = 3,  // of pages: codes and scales (kv_format.h)
+  kQuireCudaFp8 = 4
 };
 
 enum QuireCudaOpKind : int32_t {
@@ -87,7 +89,7 @@ struct QuireCudaWeight {
   int32_t unused;
 };
 
-// One layer of the pool; a part is [kv_head][slot][dim].
+// One layer of the pool; a part is [kv_head][slot][dim], then scales, [kv_head][slot].
 struct QuireCudaKv {
   void* pool;
   int64_t page_bytes;

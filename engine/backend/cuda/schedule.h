@@ -142,6 +142,14 @@ QUIRE_HOST_DEVICE constexpr int64_t slot_offset(int32_t block, int32_t slot, int
          (static_cast<int64_t>(kv_head) * block_size + slot) * head_dim * element_bytes;
 }
 
+// The same for the scale of its codes, after the tiles of all heads.
+QUIRE_HOST_DEVICE constexpr int64_t slot_scale_offset(int32_t block, int32_t slot, int32_t kv_head,
+                                                      int32_t block_size, int32_t num_kv_heads,
+                                                      int32_t head_dim, int64_t page_bytes) {
+  return block * page_bytes + static_cast<int64_t>(block_size) * num_kv_heads * head_dim +
+         (static_cast<int64_t>(kv_head) * block_size + slot) * 2;
+}
+
 // Partial results: [slot][kv_head][row of the item][head_dim + 2]: output, maximum, total.
 QUIRE_HOST_DEVICE constexpr int64_t partial_floats(int32_t num_kv_heads, int32_t head_dim) {
   return static_cast<int64_t>(num_kv_heads) * kPartialRows * (head_dim + 2);

@@ -6,9 +6,11 @@
 #include <span>
 #include <vector>
 
+#include "engine/backend/cuda/page_codes.h"
 #include "engine/backend/cuda/schedule.h"
 #include "engine/backend/cuda/softmax.h"
 #include "engine/backend/float_formats.h"
+#include "engine/backend/kv_format.h"
 #include "proto/check.h"
 #include "tests/backend/cuda/emulated_ops.h"
 
@@ -25,12 +27,19 @@ struct RowSums {
   [[nodiscard]] bool empty() const { return maximum == kNoScore; }
 };
 
+// A key's value: null where no row of the item sees it (those lines are zeros).
+struct Value {
+  const std::byte* line = nullptr;
+  float scale = 1.0f;
+};
+
 class Kernel {
  public:
   explicit Kernel(const QuireCudaOp& op)
       : op_(op),
         kv_(op.kv),
         type_(static_cast<DType>(op.kv.type)),
+        arithmetic_(has_scales(type_) ? DType::kBFloat16 : type_),
         group_(op.attention.num_heads / op.kv.num_kv_heads) {}
 
   void run() const;
@@ -41,8 +50,7 @@ class Kernel {
   void merge(const QuireCudaAttentionMerge& merge, std::int32_t kv_head, std::int32_t row) const;
   [[nodiscard]] RowSums split_sums(const QuireCudaAttentionItem& item, std::int32_t kv_head,
                                    std::int32_t row, KeyRange keys, std::int32_t first_line) const;
-  void take_tile(RowSums& sums, std::span<const float> scores,
-                 std::span<const std::byte* const> values) const;
+  void take_tile(RowSums& sums, std::span<const float> scores, std::span<const Value> values) const;
   void add_split(RowSums& sums, const RowSums& split) const;
   void finish(const RowSums& sums, std::int32_t token, std::int32_t kv_head,
               std::int32_t head) const;
@@ -50,13 +58,25 @@ class Kernel {
                                      std::int32_t kv_head) const;
   [[nodiscard]] float rounded(float value) const {
     std::byte stored[4] = {};
-    store_float(stored, type_, value);
-    return load_float(stored, type_);
+    store_float(stored, arithmetic_, value);
+    return load_float(stored, arithmetic_);
   }
+  // Element d of a key or value in a page.
+  [[nodiscard]] float number(const std::byte* line, std::size_t d) const {
+    if (!has_scales(type_)) return load_float(line + d * dtype_bytes(type_), type_);
+    const auto code = std::to_integer<std::uint32_t>(line[d]);
+    const float value = type_ == DType::kInt8 ? int8_number_of(code) : fp8_number_of(code);
+    CHECK_EQ(rounded(value), value);
+    return value;
+  }
+  // 1 where there is none.
+  [[nodiscard]] float scale_at(std::int32_t block_begin, std::int32_t position,
+                               std::int32_t kv_head, std::int64_t part) const;
 
   const QuireCudaOp& op_;
   const QuireCudaKv& kv_;
   DType type_;
+  DType arithmetic_;
   std::int32_t group_;
 };
 
@@ -68,10 +88,19 @@ const std::byte* Kernel::key(std::int32_t block_begin, std::int32_t position,
                      static_cast<std::int32_t>(dtype_bytes(type_)), kv_.page_bytes);
 }
 
-// One tile into the sums of a row: scores are kNoScore where the row does not see the key, values
-// null where no row of the item does (those lines are zeros).
+float Kernel::scale_at(std::int32_t block_begin, std::int32_t position, std::int32_t kv_head,
+                       std::int64_t part) const {
+  if (!has_scales(type_)) return 1.0f;
+  const std::int32_t block = op_.attention.block_ids[block_begin + position / kv_.block_size];
+  const auto* at = static_cast<const std::byte*>(kv_.pool) + kv_.layer_offset + part +
+                   slot_scale_offset(block, position % kv_.block_size, kv_head, kv_.block_size,
+                                     kv_.num_kv_heads, kv_.head_dim, kv_.page_bytes);
+  return load_float(at, DType::kBFloat16);
+}
+
+// One tile into the sums of a row: scores are kNoScore where the row does not see the key.
 void Kernel::take_tile(RowSums& sums, std::span<const float> scores,
-                       std::span<const std::byte* const> values) const {
+                       std::span<const Value> values) const {
   float maximum = sums.maximum;
   for (const float score : scores) maximum = std::max(maximum, score);
   const float factor = rescale(sums.maximum, maximum);
@@ -81,10 +110,10 @@ void Kernel::take_tile(RowSums& sums, std::span<const float> scores,
   for (std::size_t i = 0; i < scores.size(); ++i) {
     const float weight = weight_of(scores[i], maximum);
     added += weight;
-    if (values[i] == nullptr) continue;
+    if (values[i].line == nullptr) continue;
+    const float scaled = scores[i] == kNoScore ? 0.0f : weight * values[i].scale;
     for (std::size_t d = 0; d < sums.output.size(); ++d) {
-      const float v = load_float(values[i] + d * dtype_bytes(type_), type_);
-      sums.output[d] = std::fma(rounded(weight), v, sums.output[d]);
+      sums.output[d] = std::fma(rounded(scaled), number(values[i].line, d), sums.output[d]);
     }
   }
   sums.total = std::fma(sums.total, factor, added);
@@ -101,7 +130,7 @@ RowSums Kernel::split_sums(const QuireCudaAttentionItem& item, std::int32_t kv_h
   RowSums sums(kv_.head_dim);
   for (std::int32_t tile = keys.begin; tile < keys.end; tile += kAttentionTile) {
     std::array<float, kAttentionTile> scores;
-    std::array<const std::byte*, kAttentionTile> values{};
+    std::array<Value, kAttentionTile> values{};
     for (std::int32_t i = 0; i < kAttentionTile; ++i) {
       scores[i] = kNoScore;
       // Lines before the oldest key of the item, or past its last, are not read.
@@ -110,11 +139,13 @@ RowSums Kernel::split_sums(const QuireCudaAttentionItem& item, std::int32_t kv_h
         if (tile + i <= position && tile + i >= oldest) {
           float sum = 0.0f;
           for (std::int32_t d = 0; d < kv_.head_dim; ++d) {
-            sum = std::fma(rounded(q[d]), load_float(line + d * dtype_bytes(type_), type_), sum);
+            sum = std::fma(rounded(q[d]), number(line, static_cast<std::size_t>(d)), sum);
           }
+          sum *= scale_at(item.block_begin, tile + i, kv_head, 0);
           scores[i] = sum * (op_.attention.scale * kLog2E);
         }
-        values[i] = line + kv_.part_bytes;
+        values[i] = {.line = line + kv_.part_bytes,
+                     .scale = scale_at(item.block_begin, tile + i, kv_head, kv_.part_bytes)};
       }
     }
     take_tile(sums, scores, values);

@@ -39,6 +39,13 @@ TEST_CASE("cuda attention walks to the reference's result") {
       {.num_heads = 2, .num_kv_heads = 1, .head_dim = 256, .dtype = DType::kFloat16},
       {.num_heads = 4, .num_kv_heads = 1, .head_dim = 128, .window = 70},
       {.num_heads = 2, .num_kv_heads = 2, .head_dim = 8, .window = 600},
+      {.num_heads = 8, .num_kv_heads = 2, .head_dim = 64, .dtype = DType::kInt8},
+      {.num_heads = 3, .num_kv_heads = 1, .head_dim = 40, .window = 70, .dtype = DType::kInt8},
+      {.num_heads = 4,
+       .num_kv_heads = 4,
+       .head_dim = 80,
+       .rotary_dim = 80,
+       .dtype = DType::kFp8E4M3},
   };
   const std::vector<int> lengths{1, 63, 65, 129, 530};
   for (const AttentionShape& shape : shapes) {
@@ -60,6 +67,7 @@ TEST_CASE("cuda attention gives the same bits however it is cut, in any company"
         .head_dim = 16,
         .window = 33,
         .dtype = DType::kFloat16},
+        AttentionShape{.num_heads = 4, .num_kv_heads = 2, .head_dim = 16, .dtype = DType::kInt8},
         AttentionShape{
             .num_heads = 20, .num_kv_heads = 1, .head_dim = 16, .dtype = DType::kBFloat16}}) {
     const PagedSequences sequences(shape, lengths);

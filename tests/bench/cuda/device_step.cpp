@@ -72,7 +72,8 @@ BatchInput Step::batch(bool with_samples) const {
 
 KvLayer layer_of(std::int32_t heads, std::int32_t head_dim, DType dtype, std::int32_t block_size,
                  std::int32_t layers) {
-  const std::int64_t part = std::int64_t{block_size} * heads * head_dim * dtype_bytes(dtype);
+  const std::int64_t part =
+      std::int64_t{block_size} * heads * cache::kv_head_bytes(head_dim, dtype);
   return {.pool = nullptr,
           .page_bytes = (layers * 2 * part + 4095) / 4096 * 4096,
           .layer_offset = layers / 2 * 2 * part,

@@ -158,7 +158,9 @@ void test_attention(Backend& gpu, Backend& reference) {
       {4, 2, 64, 64, 0, DType::kFloat32},     {8, 2, 64, 64, 0, DType::kFloat16},
       {8, 2, 80, 0, 0, DType::kBFloat16},     {3, 3, 96, 96, 0, DType::kBFloat16},
       {32, 8, 128, 128, 0, DType::kBFloat16}, {2, 1, 256, 0, 0, DType::kFloat16},
-      {48, 1, 128, 0, 0, DType::kFloat16},    {6, 2, 32, 32, 200, DType::kBFloat16}};
+      {48, 1, 128, 0, 0, DType::kFloat16},    {6, 2, 32, 32, 200, DType::kBFloat16},
+      {32, 8, 128, 128, 0, DType::kInt8},     {6, 2, 40, 40, 200, DType::kInt8},
+      {8, 2, 80, 0, 0, DType::kFp8E4M3},      {2, 1, 256, 0, 0, DType::kFp8E4M3}};
   for (const Shape& s : shapes) {
     const std::string name = "attention " + std::to_string(s.heads) + "/" +
                              std::to_string(s.kv_heads) + " heads of " + std::to_string(s.dim) +

@@ -1,11 +1,12 @@
 #pragma once
-// Paged attention over pages of 16 bits, as schedule.h and softmax.h say: one kernel for decodes
-// and prompts, in which a warp computes 16 query rows over tiles of 64 keys with the same
+// Paged attention over pages of 16 or 8 bits, as schedule.h and softmax.h say: one kernel for
+// decodes and prompts, in which a warp computes 16 query rows over tiles of 64 keys with the same
 // instructions; only the number of warps that share a tile differs.
 //
 // A tile's keys and values lie in shared memory once; while one of them is used, the other is on
 // its way. Lines are padded by 16 bytes, so that the matrix loads touch no bank twice.
 
+#include "engine/backend/cuda/kernels/code_tiles.cuh"
 #include "engine/backend/cuda/kernels/half_types.cuh"
 #include "engine/backend/cuda/kernels/launch.h"
 #include "engine/backend/cuda/schedule.h"
@@ -14,12 +15,10 @@
 namespace quire::engine::cuda {
 
 // kDim: the head size, rounded up to what there are kernels for; dims past the head's are zeros.
-template <typename T, int kDim, int kWarps>
-struct AttentionShared {
+template <typename Page, int kDim, int kWarps>
+struct AttentionShared : AttentionTiles<Page, kDim> {
   static constexpr int kLine = kDim + 8;  // elements
-  T keys[kAttentionTile][kLine];
-  T values[kAttentionTile][kLine];
-  T queries[kWarps * kWarpRows][kLine];
+  typename PageFormat<Page>::Number queries[kWarps * kWarpRows][kLine];
   float merged[kWarps][kDim / 8][4][32];  // of the splits before: each thread's own fragments
   int64_t lines[kAttentionTile];  // where a tile's keys lie, from the layer's part; -1: none
 };
@@ -42,12 +41,15 @@ struct AttentionSums {
   }
 };
 
-template <typename T, int kDim, int kWarps>
+template <typename Page, int kDim, int kWarps>
 class AttentionBlock {
  public:
-  using Shared = AttentionShared<T, kDim, kWarps>;
+  using Shared = AttentionShared<Page, kDim, kWarps>;
+  using T = typename PageFormat<Page>::Number;
+  static constexpr bool kCodes = PageFormat<Page>::kCodes;
   static constexpr int kThreads = 32 * kWarps;
   static constexpr int kScores = kAttentionTile / 8;
+  __device__ static int parity_of(int tile) { return tile / kAttentionTile % 2; }
 
   __device__ AttentionBlock(const QuireCudaOp& op, Shared& shared)
       : op_(op),
@@ -61,11 +63,18 @@ class AttentionBlock {
  private:
   __device__ void load_queries(const QuireCudaAttentionItem& item, int kv_head);
   __device__ void find_lines(const QuireCudaAttentionItem& item, int kv_head, int tile);
+  __device__ void find_scale_lines(const QuireCudaAttentionItem& item, int kv_head, int tile);
   __device__ void load_tile(T (*to)[Shared::kLine], int64_t part);
   __device__ void multiply_keys(float (&scores)[kScores][4]) const;
   __device__ void soften(float (&scores)[kScores][4], int tile, AttentionSums<kDim>& sums) const;
+  __device__ void scale_weights(float (&weights)[kScores][4], int tile) const;
   __device__ void multiply_values(const float (&weights)[kScores][4],
                                   AttentionSums<kDim>& sums) const;
+  __device__ void load_first(int tile);
+  __device__ void take_numbers(const QuireCudaAttentionItem& item, int kv_head, int tile, bool more,
+                               AttentionSums<kDim>& sums);
+  __device__ void take_codes(const QuireCudaAttentionItem& item, int kv_head, int tile, bool more,
+                             AttentionSums<kDim>& sums);
   __device__ void fold(const AttentionSums<kDim>& split);
   __device__ void store_partial(const QuireCudaAttentionItem& item, int kv_head,
                                 const AttentionSums<kDim>& split) const;
@@ -87,9 +96,9 @@ class AttentionBlock {
   float total_[2] = {};
 };
 
-template <typename T, int kDim, int kWarps>
-__device__ void AttentionBlock<T, kDim, kWarps>::load_queries(const QuireCudaAttentionItem& item,
-                                                              int kv_head) {
+template <typename Page, int kDim, int kWarps>
+__device__ void AttentionBlock<Page, kDim, kWarps>::load_queries(const QuireCudaAttentionItem& item,
+                                                                 int kv_head) {
   const int head_dim = op_.kv.head_dim;
   for (int i = threadIdx.x; i < kWarps * kWarpRows * kDim; i += kThreads) {
     const int row = item.first_row + i / kDim;
@@ -105,25 +114,44 @@ __device__ void AttentionBlock<T, kDim, kWarps>::load_queries(const QuireCudaAtt
   }
 }
 
-template <typename T, int kDim, int kWarps>
-__device__ void AttentionBlock<T, kDim, kWarps>::find_lines(const QuireCudaAttentionItem& item,
-                                                            int kv_head, int tile) {
+template <typename Page, int kDim, int kWarps>
+__device__ void AttentionBlock<Page, kDim, kWarps>::find_lines(const QuireCudaAttentionItem& item,
+                                                               int kv_head, int tile) {
   const QuireCudaKv& kv = op_.kv;
   for (int i = threadIdx.x; i < kAttentionTile; i += kThreads) {
     const int key = tile + i;
     int64_t line = -1;
     if (key >= first_line_ && key < end_key_) {
       const int32_t block = op_.attention.block_ids[item.block_begin + key / kv.block_size];
-      line = slot_offset(block, key % kv.block_size, kv_head, kv.block_size, kv.head_dim, 2,
-                         kv.page_bytes);
+      line = slot_offset(block, key % kv.block_size, kv_head, kv.block_size, kv.head_dim,
+                         kCodes ? 1 : 2, kv.page_bytes);
     }
     shared_.lines[i] = line;
+  }
+  if constexpr (kCodes) find_scale_lines(item, kv_head, tile);
+}
+
+// Scales of neighbours lie together: they are read where one of them is of a key that is.
+template <typename Page, int kDim, int kWarps>
+__device__ void AttentionBlock<Page, kDim, kWarps>::find_scale_lines(
+    const QuireCudaAttentionItem& item, int kv_head, int tile) {
+  const QuireCudaKv& kv = op_.kv;
+  for (int i = threadIdx.x; i < kAttentionTile / Shared::kScales; i += kThreads) {
+    const int first = tile + i * Shared::kScales;
+    int64_t line = -1;
+    if (first + Shared::kScales > first_line_ && first < end_key_) {
+      const int32_t block = op_.attention.block_ids[item.block_begin + first / kv.block_size];
+      line = slot_scale_offset(block, first % kv.block_size, kv_head, kv.block_size,
+                               kv.num_kv_heads, kv.head_dim, kv.page_bytes);
+    }
+    shared_.scale_lines[i] = line;
   }
 }
 
 // A tile of keys or values, as one group of copies.
-template <typename T, int kDim, int kWarps>
-__device__ void AttentionBlock<T, kDim, kWarps>::load_tile(T (*to)[Shared::kLine], int64_t part) {
+template <typename Page, int kDim, int kWarps>
+__device__ void AttentionBlock<Page, kDim, kWarps>::load_tile(T (*to)[Shared::kLine],
+                                                              int64_t part) {
   constexpr int kPieces = kDim / 8;
   const char* layer = static_cast<const char*>(op_.kv.pool) + op_.kv.layer_offset + part;
   const int pieces = op_.kv.head_dim / 8;
@@ -137,8 +165,9 @@ __device__ void AttentionBlock<T, kDim, kWarps>::load_tile(T (*to)[Shared::kLine
 }
 
 // scores[n]: rows g, g + 8 by keys 8 n + 2 t, + 1.
-template <typename T, int kDim, int kWarps>
-__device__ void AttentionBlock<T, kDim, kWarps>::multiply_keys(float (&scores)[kScores][4]) const {
+template <typename Page, int kDim, int kWarps>
+__device__ void AttentionBlock<Page, kDim, kWarps>::multiply_keys(
+    float (&scores)[kScores][4]) const {
 #pragma unroll
   for (int n = 0; n < kScores; ++n) {
 #pragma unroll
@@ -161,9 +190,9 @@ __device__ void AttentionBlock<T, kDim, kWarps>::multiply_keys(float (&scores)[k
 }
 
 // Scores to weights; the sums so far to the new maximum.
-template <typename T, int kDim, int kWarps>
-__device__ void AttentionBlock<T, kDim, kWarps>::soften(float (&scores)[kScores][4], int tile,
-                                                        AttentionSums<kDim>& sums) const {
+template <typename Page, int kDim, int kWarps>
+__device__ void AttentionBlock<Page, kDim, kWarps>::soften(float (&scores)[kScores][4], int tile,
+                                                           AttentionSums<kDim>& sums) const {
   const float scale = op_.attention.scale * kLog2E;
   float factor[2];
 #pragma unroll
@@ -176,6 +205,7 @@ __device__ void AttentionBlock<T, kDim, kWarps>::soften(float (&scores)[kScores]
         const int key = tile + n * 8 + lane_ % 4 * 2 + i;
         const bool seen = key <= position_[r] && key >= oldest_[r];
         float& score = scores[n][r * 2 + i];
+        if constexpr (kCodes) score *= scale_of(shared_.scales[parity_of(tile)][0][key - tile]);
         score = seen ? score * scale : kNoScore;
         maximum = fmaxf(maximum, score);
       }
@@ -205,9 +235,25 @@ __device__ void AttentionBlock<T, kDim, kWarps>::soften(float (&scores)[kScores]
   }
 }
 
-template <typename T, int kDim, int kWarps>
-__device__ void AttentionBlock<T, kDim, kWarps>::multiply_values(const float (&weights)[kScores][4],
-                                                                 AttentionSums<kDim>& sums) const {
+// Weights by the scales of their values; what lies beside a sequence's own scales is nobody's.
+template <typename Page, int kDim, int kWarps>
+__device__ void AttentionBlock<Page, kDim, kWarps>::scale_weights(float (&weights)[kScores][4],
+                                                                  int tile) const {
+#pragma unroll
+  for (int n = 0; n < kScores; ++n) {
+#pragma unroll
+    for (int i = 0; i < 4; ++i) {
+      const int key = tile + n * 8 + lane_ % 4 * 2 + i % 2;
+      const bool seen = key <= position_[i / 2] && key >= oldest_[i / 2];
+      const float scale = scale_of(shared_.scales[parity_of(tile)][1][key - tile]);
+      weights[n][i] = seen ? weights[n][i] * scale : 0.0f;
+    }
+  }
+}
+
+template <typename Page, int kDim, int kWarps>
+__device__ void AttentionBlock<Page, kDim, kWarps>::multiply_values(
+    const float (&weights)[kScores][4], AttentionSums<kDim>& sums) const {
   const int matrix = lane_ / 8;
 #pragma unroll
   for (int k = 0; k < kAttentionTile / kInstructionK; ++k) {
@@ -218,9 +264,8 @@ __device__ void AttentionBlock<T, kDim, kWarps>::multiply_values(const float (&w
 #pragma unroll
     for (int n = 0; n < kDim / 8; n += 2) {
       uint32_t values[4];
-      load_matrices_transposed(
-          values,
-          &shared_.values[k * kInstructionK + matrix % 2 * 8 + lane_ % 8][n * 8 + matrix / 2 * 8]);
+      load_matrices_transposed(values, &shared_.values()[k * kInstructionK + matrix % 2 * 8 +
+                                                         lane_ % 8][n * 8 + matrix / 2 * 8]);
       multiply(sums.output[n], w, values[0], values[1], T{});
       multiply(sums.output[n + 1], w, values[2], values[3], T{});
     }
@@ -228,8 +273,8 @@ __device__ void AttentionBlock<T, kDim, kWarps>::multiply_values(const float (&w
 }
 
 // A split on top of those before it; a split that a row does not see changes nothing of the row.
-template <typename T, int kDim, int kWarps>
-__device__ void AttentionBlock<T, kDim, kWarps>::fold(const AttentionSums<kDim>& split) {
+template <typename Page, int kDim, int kWarps>
+__device__ void AttentionBlock<Page, kDim, kWarps>::fold(const AttentionSums<kDim>& split) {
 #pragma unroll
   for (int r = 0; r < 2; ++r) {
     if (split.maximum[r] == kNoScore) continue;
@@ -248,8 +293,8 @@ __device__ void AttentionBlock<T, kDim, kWarps>::fold(const AttentionSums<kDim>&
   }
 }
 
-template <typename T, int kDim, int kWarps>
-__device__ void AttentionBlock<T, kDim, kWarps>::store_partial(
+template <typename Page, int kDim, int kWarps>
+__device__ void AttentionBlock<Page, kDim, kWarps>::store_partial(
     const QuireCudaAttentionItem& item, int kv_head, const AttentionSums<kDim>& split) const {
   const int head_dim = op_.kv.head_dim;
 #pragma unroll
@@ -272,9 +317,9 @@ __device__ void AttentionBlock<T, kDim, kWarps>::store_partial(
   }
 }
 
-template <typename T, int kDim, int kWarps>
-__device__ void AttentionBlock<T, kDim, kWarps>::store_output(const QuireCudaAttentionItem& item,
-                                                              int kv_head) const {
+template <typename Page, int kDim, int kWarps>
+__device__ void AttentionBlock<Page, kDim, kWarps>::store_output(const QuireCudaAttentionItem& item,
+                                                                 int kv_head) const {
   const int head_dim = op_.kv.head_dim;
 #pragma unroll
   for (int r = 0; r < 2; ++r) {
@@ -294,9 +339,81 @@ __device__ void AttentionBlock<T, kDim, kWarps>::store_output(const QuireCudaAtt
   }
 }
 
-template <typename T, int kDim, int kWarps>
-__device__ void AttentionBlock<T, kDim, kWarps>::run(const QuireCudaAttentionItem& item,
-                                                     int kv_head) {
+// What is on its way when the first tile is taken.
+template <typename Page, int kDim, int kWarps>
+__device__ void AttentionBlock<Page, kDim, kWarps>::load_first(int tile) {
+  if constexpr (kCodes) {
+    shared_.template load<kThreads>(0, op_.kv, shared_.lines, parity_of(tile));
+    shared_.template load<kThreads>(1, op_.kv, shared_.lines, parity_of(tile));
+  } else {
+    load_tile(shared_.keys, 0);
+    load_tile(shared_.values(), op_.kv.part_bytes);
+  }
+}
+
+template <typename Page, int kDim, int kWarps>
+__device__ __forceinline__ void AttentionBlock<Page, kDim, kWarps>::take_numbers(
+    const QuireCudaAttentionItem& item, int kv_head, int tile, bool more,
+    AttentionSums<kDim>& sums) {
+  float scores[kScores][4];
+  wait_for_copies<1>();
+  __syncthreads();
+  multiply_keys(scores);
+  __syncthreads();  // nobody reads these keys any more, and the values are on their way
+  if (more) find_lines(item, kv_head, tile + kAttentionTile);
+  __syncthreads();
+  if (more) {
+    load_tile(shared_.keys, 0);
+  } else {
+    commit_copies();
+  }
+  soften(scores, tile, sums);
+  wait_for_copies<1>();
+  __syncthreads();
+  multiply_values(scores, sums);
+  __syncthreads();
+  if (more) {
+    load_tile(shared_.values(), op_.kv.part_bytes);
+  } else {
+    commit_copies();
+  }
+}
+
+// The same with codes, which make room for the next tile's as soon as they are numbers.
+template <typename Page, int kDim, int kWarps>
+__device__ __forceinline__ void AttentionBlock<Page, kDim, kWarps>::take_codes(
+    const QuireCudaAttentionItem& item, int kv_head, int tile, bool more,
+    AttentionSums<kDim>& sums) {
+  const int next = tile + kAttentionTile;
+  float scores[kScores][4];
+  wait_for_copies<1>();
+  __syncthreads();  // the keys' codes are there, and nobody reads the numbers of the values before
+  shared_.template widen<kThreads>(0);
+  if (more) find_lines(item, kv_head, next);
+  __syncthreads();
+  if (more) {
+    shared_.template load<kThreads>(0, op_.kv, shared_.lines, parity_of(next));
+  } else {
+    commit_copies();
+  }
+  multiply_keys(scores);
+  soften(scores, tile, sums);
+  wait_for_copies<1>();
+  __syncthreads();  // the values' codes are there, and nobody reads the numbers of the keys
+  shared_.template widen<kThreads>(1);
+  __syncthreads();
+  if (more) {
+    shared_.template load<kThreads>(1, op_.kv, shared_.lines, parity_of(next));
+  } else {
+    commit_copies();
+  }
+  scale_weights(scores, tile);
+  multiply_values(scores, sums);
+}
+
+template <typename Page, int kDim, int kWarps>
+__device__ void AttentionBlock<Page, kDim, kWarps>::run(const QuireCudaAttentionItem& item,
+                                                        int kv_head) {
   const int window = op_.attention.window;
   all_rows_ = rows_of_chunk(item.num_tokens, group_);
   const int last_row = smaller(item.first_row + kWarps * kWarpRows, all_rows_) - 1;
@@ -317,33 +434,15 @@ __device__ void AttentionBlock<T, kDim, kWarps>::run(const QuireCudaAttentionIte
   load_queries(item, kv_head);
   find_lines(item, kv_head, tile);
   __syncthreads();
-  load_tile(shared_.keys, 0);
-  load_tile(shared_.values, op_.kv.part_bytes);
+  load_first(tile);
   AttentionSums<kDim> sums;
   sums.clear();
   for (; tile < end_key_; tile += kAttentionTile) {
     const bool more = tile + kAttentionTile < end_key_;
-    float scores[kScores][4];
-    wait_for_copies<1>();
-    __syncthreads();
-    multiply_keys(scores);
-    __syncthreads();  // nobody reads these keys any more, and the values are on their way
-    if (more) find_lines(item, kv_head, tile + kAttentionTile);
-    __syncthreads();
-    if (more) {
-      load_tile(shared_.keys, 0);
+    if constexpr (kCodes) {
+      take_codes(item, kv_head, tile, more, sums);
     } else {
-      commit_copies();
-    }
-    soften(scores, tile, sums);
-    wait_for_copies<1>();
-    __syncthreads();
-    multiply_values(scores, sums);
-    __syncthreads();
-    if (more) {
-      load_tile(shared_.values, op_.kv.part_bytes);
-    } else {
-      commit_copies();
+      take_numbers(item, kv_head, tile, more, sums);
     }
     if (item.partial >= 0) continue;  // one split: its sums are the result
     if (!more || (tile + kAttentionTile) % kSplitKeys == 0) {
@@ -359,11 +458,11 @@ __device__ void AttentionBlock<T, kDim, kWarps>::run(const QuireCudaAttentionIte
 }
 
 // Blocks share out the items of their KV head.
-template <typename T, int kDim, int kWarps>
+template <typename Page, int kDim, int kWarps>
 __global__ void __launch_bounds__(32 * kWarps) attention_kernel(QuireCudaOp op) {
   extern __shared__ __align__(128) unsigned char memory[];
-  auto& shared = *reinterpret_cast<AttentionShared<T, kDim, kWarps>*>(memory);
-  AttentionBlock<T, kDim, kWarps> block(op, shared);
+  auto& shared = *reinterpret_cast<AttentionShared<Page, kDim, kWarps>*>(memory);
+  AttentionBlock<Page, kDim, kWarps> block(op, shared);
   constexpr bool kDecode = kWarps == 1;
   const QuireCudaAttentionWork& work = op.attention;
   const int count = kDecode ? work.counts->decode_items : work.counts->tile_items;
@@ -373,50 +472,50 @@ __global__ void __launch_bounds__(32 * kWarps) attention_kernel(QuireCudaOp op) 
   }
 }
 
-template <typename T, int kDim, int kWarps>
+template <typename Page, int kDim, int kWarps>
 cudaError_t launch_attention_kernel(const QuireCudaOp& op, int32_t grid, cudaStream_t stream) {
   if (grid == 0) return cudaSuccess;
   const dim3 blocks(static_cast<unsigned>(grid), static_cast<unsigned>(op.kv.num_kv_heads));
-  attention_kernel<T, kDim, kWarps>
-      <<<blocks, 32 * kWarps, sizeof(AttentionShared<T, kDim, kWarps>), stream>>>(op);
+  attention_kernel<Page, kDim, kWarps>
+      <<<blocks, 32 * kWarps, sizeof(AttentionShared<Page, kDim, kWarps>), stream>>>(op);
   return cudaGetLastError();
 }
 
-template <typename T, int kDim>
+template <typename Page, int kDim>
 cudaError_t launch_attention_of(const QuireCudaOp& op, cudaStream_t stream) {
   const cudaError_t status =
-      launch_attention_kernel<T, kDim, 1>(op, op.attention.decode_grid, stream);
+      launch_attention_kernel<Page, kDim, 1>(op, op.attention.decode_grid, stream);
   if (status != cudaSuccess) return status;
-  return launch_attention_kernel<T, kDim, kTileWarps>(op, op.attention.tile_grid, stream);
+  return launch_attention_kernel<Page, kDim, kTileWarps>(op, op.attention.tile_grid, stream);
 }
 
-template <typename T>
+template <typename Page>
 cudaError_t launch_attention(const QuireCudaOp& op, cudaStream_t stream) {
   const int32_t head_dim = op.kv.head_dim;
-  if (head_dim <= 64) return launch_attention_of<T, 64>(op, stream);
-  if (head_dim <= 96) return launch_attention_of<T, 96>(op, stream);
-  if (head_dim <= 128) return launch_attention_of<T, 128>(op, stream);
-  return launch_attention_of<T, 256>(op, stream);
+  if (head_dim <= 64) return launch_attention_of<Page, 64>(op, stream);
+  if (head_dim <= 96) return launch_attention_of<Page, 96>(op, stream);
+  if (head_dim <= 128) return launch_attention_of<Page, 128>(op, stream);
+  return launch_attention_of<Page, 256>(op, stream);
 }
 
-template <typename T, int kDim, int kWarps>
+template <typename Page, int kDim, int kWarps>
 cudaError_t allow_attention() {
-  return cudaFuncSetAttribute(attention_kernel<T, kDim, kWarps>,
+  return cudaFuncSetAttribute(attention_kernel<Page, kDim, kWarps>,
                               cudaFuncAttributeMaxDynamicSharedMemorySize,
-                              sizeof(AttentionShared<T, kDim, kWarps>));
+                              sizeof(AttentionShared<Page, kDim, kWarps>));
 }
 
-template <typename T>
+template <typename Page>
 cudaError_t prepare_attention() {
   for (const cudaError_t status :
-       {allow_attention<T, 64, 1>(), allow_attention<T, 64, kTileWarps>(),
-        allow_attention<T, 96, 1>(), allow_attention<T, 96, kTileWarps>(),
-        allow_attention<T, 128, 1>(), allow_attention<T, 128, kTileWarps>(),
-        allow_attention<T, 256, 1>()}) {
+       {allow_attention<Page, 64, 1>(), allow_attention<Page, 64, kTileWarps>(),
+        allow_attention<Page, 96, 1>(), allow_attention<Page, 96, kTileWarps>(),
+        allow_attention<Page, 128, 1>(), allow_attention<Page, 128, kTileWarps>(),
+        allow_attention<Page, 256, 1>()}) {
     if (status != cudaSuccess) return status;
   }
   // Not every GPU has 160 KiB: there the launch fails, in the daemon's first step.
-  if (allow_attention<T, 256, kTileWarps>() != cudaSuccess) (void)cudaGetLastError();
+  if (allow_attention<Page, 256, kTileWarps>() != cudaSuccess) (void)cudaGetLastError();
   return cudaSuccess;
 }
 

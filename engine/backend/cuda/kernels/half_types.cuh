@@ -65,6 +65,18 @@ __device__ inline void copy_later(void* to, const void* from, bool exists) {
                "r"(bytes)
                : "memory");
 }
+// The same for 8 or 16 bytes.
+template <int kBytes>
+__device__ inline void copy_bytes_later(void* to, const void* from, bool exists) {
+  if constexpr (kBytes == 16) {
+    copy_later(to, from, exists);
+  } else {
+    const int bytes = exists ? kBytes : 0;
+    asm volatile("cp.async.ca.shared.global [%0], [%1], %2, %3;" ::"r"(shared_address(to)),
+                 "l"(from), "n"(kBytes), "r"(bytes)
+                 : "memory");
+  }
+}
 __device__ inline void commit_copies() { asm volatile("cp.async.commit_group;" ::: "memory"); }
 // Until all but the last kGroups groups of this thread's copies are there.
 template <int kGroups>

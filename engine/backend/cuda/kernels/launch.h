@@ -22,13 +22,17 @@ cudaError_t launch_linear_float32(const QuireCudaOp& op, cudaStream_t stream);
 // By the type of the pages.
 cudaError_t launch_attention_float16(const QuireCudaOp& op, cudaStream_t stream);
 cudaError_t launch_attention_bfloat16(const QuireCudaOp& op, cudaStream_t stream);
+cudaError_t launch_attention_int8(const QuireCudaOp& op, cudaStream_t stream);
+cudaError_t launch_attention_fp8(const QuireCudaOp& op, cudaStream_t stream);
 cudaError_t launch_attention_float32(const QuireCudaOp& op, cudaStream_t stream);
-// After any of the three: what was computed in splits.
+// After any of them: what was computed in splits.
 cudaError_t launch_attention_merge(const QuireCudaOp& op, cudaStream_t stream);
 
 // Once, before anything is launched: lets kernels have the shared memory they want.
 cudaError_t prepare_linear();
 cudaError_t prepare_attention_float16();
 cudaError_t prepare_attention_bfloat16();
+cudaError_t prepare_attention_int8();
+cudaError_t prepare_attention_fp8();
 
 }  // namespace quire::engine::cuda

@@ -53,7 +53,8 @@ const char* error_text() { return last_error.c_str(); }
 // Makes the kernels ready; a device that this build has no code for fails here.
 int32_t prepare_kernels() {
   for (const cudaError_t error :
-       {prepare_linear(), prepare_attention_float16(), prepare_attention_bfloat16()}) {
+       {prepare_linear(), prepare_attention_float16(), prepare_attention_bfloat16(),
+        prepare_attention_int8(), prepare_attention_fp8()}) {
     if (error != cudaSuccess) return status_of(error, "this build's kernels on this GPU");
   }
   return kQuireCudaOk;
@@ -177,6 +178,24 @@ int32_t copy(QuireCudaStream* stream, void* to, const void* from, int64_t bytes)
       "copy");
 }
 
+// By the type of the pages.
+cudaError_t launch_attention_items(const QuireCudaOp& op, cudaStream_t stream) {
+  switch (op.kv.type) {
+    case kQuireCudaFloat32:
+      return launch_attention_float32(op, stream);
+    case kQuireCudaFloat16:
+      return launch_attention_float16(op, stream);
+    case kQuireCudaBFloat16:
+      return launch_attention_bfloat16(op, stream);
+    case kQuireCudaInt8:
+      return launch_attention_int8(op, stream);
+    case kQuireCudaFp8:
+      return launch_attention_fp8(op, stream);
+    default:
+      return cudaErrorInvalidValue;
+  }
+}
+
 cudaError_t launch_attention(const QuireCudaOp& op, cudaStream_t stream) {
   const QuireCudaNarrowCopy& narrow = op.narrow;
   const int64_t tail = narrow.row_stride - op.out.cols;
@@ -188,14 +207,7 @@ cudaError_t launch_attention(const QuireCudaOp& op, cudaStream_t stream) {
                           static_cast<size_t>(tail) * 2, static_cast<size_t>(op.out.rows), stream);
     if (error != cudaSuccess) return error;
   }
-  cudaError_t error = cudaSuccess;
-  if (op.kv.type == kQuireCudaFloat32) {
-    error = launch_attention_float32(op, stream);
-  } else if (op.kv.type == kQuireCudaFloat16) {
-    error = launch_attention_float16(op, stream);
-  } else {
-    error = launch_attention_bfloat16(op, stream);
-  }
+  cudaError_t error = launch_attention_items(op, stream);
   if (error == cudaSuccess) error = launch_attention_merge(op, stream);
   if (error != cudaSuccess || op.kv.type != kQuireCudaFloat32 || narrow.data == nullptr) {
     return error;

@@ -3,6 +3,7 @@
 
 #include "engine/backend/cuda/kernels/half_types.cuh"
 #include "engine/backend/cuda/kernels/launch.h"
+#include "engine/backend/cuda/page_codes.h"
 #include "engine/backend/cuda/schedule.h"
 
 namespace quire::engine::cuda {
@@ -116,6 +117,41 @@ __device__ void rotate_row(float* x, int64_t cols, int32_t head_dim, const float
   }
 }
 
+// One head of one token into a part of a page, as codes; by one warp.
+__device__ void write_codes(const float* x, const QuireCudaKv& kv, int32_t head, int64_t slot,
+                            char* part) {
+  const auto block = static_cast<int32_t>(slot / kv.block_size);
+  const auto place = static_cast<int32_t>(slot % kv.block_size);
+  const int lane = threadIdx.x % 32;
+  uint32_t largest = 0;  // as bits: the order of magnitudes
+  for (int32_t d = lane; d < kv.head_dim; d += 32) {
+    largest = max(largest, bits_of(x[d]) & 0x7fffffffu);
+  }
+  for (int step = 16; step > 0; step /= 2) {
+    largest = max(largest, __shfl_xor_sync(~0u, largest, step));
+  }
+  const CodeScale scale = code_scale(largest, kv.type);
+  auto* codes = reinterpret_cast<uint8_t*>(
+      part + slot_offset(block, place, head, kv.block_size, kv.head_dim, 1, kv.page_bytes));
+  for (int32_t d = lane; d < kv.head_dim; d += 32)
+    codes[d] = code_of(x[d] * scale.inverse, kv.type);
+  if (lane == 0) {
+    *reinterpret_cast<uint16_t*>(part + slot_scale_offset(block, place, head, kv.block_size,
+                                                          kv.num_kv_heads, kv.head_dim,
+                                                          kv.page_bytes)) = scale.bits;
+  }
+}
+
+__device__ void write_all_codes(const QuireCudaOp& op, int64_t t, int64_t slot) {
+  const QuireCudaKv& kv = op.kv;
+  char* part = static_cast<char*>(kv.pool) + kv.layer_offset;
+  for (int32_t i = threadIdx.x / 32; i < 2 * kv.num_kv_heads; i += kThreads / 32) {
+    const int32_t head = i / 2;
+    const float* x = row_of(i % 2 == 0 ? op.y : op.z, t) + static_cast<int64_t>(head) * kv.head_dim;
+    write_codes(x, kv, head, slot, part + i % 2 * kv.part_bytes);
+  }
+}
+
 __global__ void rope_write_kernel(QuireCudaOp op) {
   const int64_t t = blockIdx.x;
   if (op.rotary_dim > 0) {
@@ -127,6 +163,7 @@ __global__ void rope_write_kernel(QuireCudaOp op) {
   const int64_t slot = op.slots[t];
   if (slot < 0) return;
   const QuireCudaKv& kv = op.kv;
+  if (holds_codes(kv.type)) return write_all_codes(op, t, slot);
   const int32_t element = kv.type == kQuireCudaFloat32 ? 4 : 2;
   char* part = static_cast<char*>(kv.pool) + kv.layer_offset;
   for (int32_t c = threadIdx.x; c < op.y.cols; c += kThreads) {
