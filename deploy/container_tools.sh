@@ -16,6 +16,8 @@ if ! podman image exists "$base"; then
   debootstrap --variant=minbase bookworm "$folder" http://deb.debian.org/debian
   rm -rf "$folder"/var/cache/apt/archives/*.deb "$folder"/var/lib/apt/lists/*
   tar -C "$folder" -c . | podman import - "$base"
+  rm -rf "$folder"
+  trap - EXIT
 fi
 
 [[ ${1:-} == cuda ]] || exit 0

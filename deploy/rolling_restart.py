@@ -35,7 +35,6 @@ def run(options, folder: Path) -> int:
     replicas = [Replica(options.binary, FIRST_PORT + n, keys) for n in range(options.replicas)]
     proxy = subprocess.Popen(["/usr/sbin/haproxy", "-q", "-db", "-f",
                               str(proxy_config(folder, options.replicas))])
-    started = [*replicas]
     try:
         for replica in replicas:
             wait_for(lambda r=replica: healthy(r.port), "the replicas")
@@ -53,7 +52,7 @@ def run(options, folder: Path) -> int:
         for load in loads:
             load.wait(600)
     finally:
-        for process in (proxy, *(r.process for r in started)):
+        for process in (proxy, *(r.process for r in replicas)):
             process.terminate()
             process.wait(PATIENCE)
     results = [json.loads((folder / f"load-{n}.json").read_text()) for n in range(CLIENTS)]

@@ -39,28 +39,35 @@ def answered(port: int, client: int):
 
 
 def store_size() -> int:
-    done = subprocess.run(["redis-cli", "-p", str(STORE_PORT), "dbsize"], capture_output=True,
+    client = shutil.which("valkey-cli") or "redis-cli"
+    done = subprocess.run([client, "-p", str(STORE_PORT), "dbsize"], capture_output=True,
                           text=True, check=False)
     return int(done.stdout) if done.stdout.strip().isdigit() else -1
 
 
-def start_store() -> subprocess.Popen:
+def start_store(started: list) -> subprocess.Popen:
     server = shutil.which("valkey-server") or shutil.which("redis-server")
     if server is None:
-        sys.exit("needs valkey-server or redis-server: deploy/packages.sh names the package")
+        sys.exit("needs valkey-server or redis-server (Debian's package redis-server)")
     process = subprocess.Popen([server, "--port", str(STORE_PORT), "--bind", "127.0.0.1", "--save",
                                 "", "--appendonly", "no", "--maxmemory", "512mb",
                                 "--maxmemory-policy", "allkeys-lru"], stdout=subprocess.DEVNULL)
+    started.append(process)
     wait_for(lambda: store_size() >= 0, "the server of pages")
     return process
 
 
 def settled_size() -> int:
     """Records are written in the background: their number once it stands still."""
-    size = -1
-    while size != (size := store_size()) or size == 0:
+    sizes = [-1, 0]
+
+    def stands() -> bool:
         time.sleep(1)
-    return size
+        sizes.append(store_size())
+        return sizes[-1] == sizes[-2] > 0
+
+    wait_for(stands, "records of the first replica")
+    return sizes[-1]
 
 
 def prefix_crosses() -> bool:
@@ -104,10 +111,14 @@ def run(options, folder: Path) -> int:
     secret = folder / "secret"
     with os.fdopen(os.open(secret, os.O_CREAT | os.O_WRONLY, 0o600), "wb") as file:
         file.write(os.urandom(32))
-    store = start_store()
     flags = ("--kv-remote-url", f"redis://127.0.0.1:{STORE_PORT}", "--cache-secret-file", str(secret))
-    replicas = [Replica(options.binary, FIRST_PORT + n, keys, *flags) for n in range(2)]
+    started = []
     try:
+        store = start_store(started)
+        replicas = []
+        for number in range(2):
+            replicas.append(Replica(options.binary, FIRST_PORT + number, keys, *flags))
+            started.append(replicas[-1].process)
         for replica in replicas:
             wait_for(lambda r=replica: healthy(r.port), "the replicas")
         good = [prefix_crosses(), survives_its_end(options, folder, store)]
@@ -117,8 +128,9 @@ def run(options, folder: Path) -> int:
             statuses.append(replica.process.wait(PATIENCE))
         print(f"exit statuses {statuses}")
     finally:
-        for process in (store, *(r.process for r in replicas)):
+        for process in started:
             process.kill()
+            process.wait()
     return 0 if all(good) and set(statuses) == {0} else 1
 
 

@@ -85,13 +85,14 @@ void add_state(Page& page, const engine::EngineStatus& status, const engine::Mod
               {"num_gpu_blocks", std::to_string(info.num_blocks)}});
   page.gauge("quire_kv_blocks", "Blocks of the pool", status.total_blocks);
   page.gauge("quire_kv_blocks_free", "Blocks that nothing holds", status.free_blocks);
-  for (std::size_t g = 0; g < status.slots_held.size(); ++g) {
-    const Labels group = {{"group", std::to_string(g)}};
-    page.gauge("quire_kv_slots_held", "Tokens that held blocks have room for, by group of layers",
-               static_cast<double>(status.slots_held[g]), group);
-    page.gauge("quire_kv_slots_wasted", "Of these, those that hold no token",
-               static_cast<double>(status.slots_wasted[g]), group);
-  }
+  const auto by_group = [&page](const char* name, const char* help, const auto& slots) {
+    for (std::size_t g = 0; g < slots.size(); ++g) {
+      page.gauge(name, help, static_cast<double>(slots[g]), {{"group", std::to_string(g)}});
+    }
+  };
+  by_group("quire_kv_slots_held", "Tokens that held blocks have room for, by group of layers",
+           status.slots_held);
+  by_group("quire_kv_slots_wasted", "Of these, those that hold no token", status.slots_wasted);
   page.gauge("quire_kv_bytes", "Bytes of the pool", static_cast<double>(info.kv_bytes));
   page.gauge("quire_weight_bytes", "Bytes of the packed weights",
              static_cast<double>(info.weight_bytes));

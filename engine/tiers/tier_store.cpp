@@ -100,10 +100,12 @@ void TierStore::carry_out_batch() {
   const auto begin = std::chrono::steady_clock::now();
   read_batch();
   const std::chrono::duration<double> taken = std::chrono::steady_clock::now() - begin;
-  // A moving mean over some ten batches; a miss tells what asking costs, not what reading does.
-  const auto read = std::ranges::count(done_, TierOutcome::kDone, &TierReport::outcome);
-  if (read == 0) return;
-  const double before = seconds_per_read_, each = taken.count() / static_cast<double>(read);
+  // A moving mean over some ten batches. A batch with nothing found tells what asking costs, not
+  // what reading does; in others each span that was asked for counts, or a few hits among many
+  // misses would make reading seem so dear that it is never tried again.
+  if (std::ranges::count(done_, TierOutcome::kDone, &TierReport::outcome) == 0) return;
+  const double before = seconds_per_read_;
+  const double each = taken.count() / static_cast<double>(batch_.size());
   seconds_per_read_ = before == 0.0 ? each : 0.9 * before + 0.1 * each;
 }
 

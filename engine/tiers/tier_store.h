@@ -37,7 +37,7 @@ class TierStore final : public cache::LowerTier {
   // Called by the thread when there is something to fetch; set before the first job.
   void set_listener(std::function<void()> listener) { listener_ = std::move(listener); }
   [[nodiscard]] bool has_reports() const;
-  // Ends the thread after the job in hand.
+  // Ends the thread after the batch in hand: at most kMaxBatch reads, each within its time-out.
   void stop();
 
   [[nodiscard]] TierCounts disk_counts() const;
@@ -57,7 +57,6 @@ class TierStore final : public cache::LowerTier {
    public:
     explicit Ring(std::size_t capacity) : items_(capacity) {}
     [[nodiscard]] bool empty() const { return size_ == 0; }
-    [[nodiscard]] bool full() const { return size_ == items_.size(); }
     void push(const T& item) { items_[(first_ + size_++) % items_.size()] = item; }
     T pop() {
       const std::size_t at = first_;

@@ -92,12 +92,11 @@ def measure_page(port: int, seconds: float) -> None:
         time.sleep(seconds)
         times = page.run("quire.live.updateTimes")
         shown = page.run("quire.live.map.size")
-        trace = page.stop_trace()
+        scripts = script_tasks(page.stop_trace())
         watcher.leave()
     print(f"page with {shown} blocks: {len(times)} updates, {len(scripts)} found in the trace "
           "(due: p95 at most 8 ms)")
     tell("of update() by the wall clock, waits for a core included", times)
-    scripts = script_tasks(trace)
     tell("of the whole task by the wall clock", [event["dur"] / 1000 for event in scripts])
     tell("of the whole task by the thread's own clock", [event["tdur"] / 1000 for event in scripts])
     print(f"one watcher: {watcher.events / seconds:.2f} updates a second (due: at most 4), "

@@ -26,7 +26,6 @@ from tests.e2e.test_streams import unchunk
 from tests.e2e.wire import Connection, ask, get, parse_stream, post
 
 PATIENCE = 240  # seconds for one stream; a fault, never a measure
-WAIT_FOR_ALL = 120
 
 
 def percentile(values: list[float], share: float) -> float:

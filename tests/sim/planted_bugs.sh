@@ -3,7 +3,7 @@
 # planted_by_another.txt into the tree, one at a time, and expects `sim` to find it. Not a ctest: it
 # compiles each of them, though only the units that see the changed file.
 # Usage: tests/sim/planted_bugs.sh [seeds] [regular expression for names]
-# Exit status 1 if one was not found or does not apply in exactly one place.
+# Exit status 1 if one was not found or changes nothing.
 # JOBS: how many at once. RUN: a command to run each of them under. OUT: a folder for the results.
 set -u
 tree=$(cd "$(dirname "$0")/../.." && pwd)

@@ -6,7 +6,7 @@
 // while the main stream may write the page again. Pages on their way in have a stream, too; what
 // comes after them on the main stream waits for them there.
 // 1. Copies take effect in the order of the calls, and before what is put on the main stream after
-//    before_main_work().
+//    before_main_work(). A page of the host that goes out does not come in again before finish().
 // 2. A place of the ring is filled again when its page has left; the main stream waits for that,
 //    the host does not.
 // 3. After finish() no copy is under way.
