@@ -285,8 +285,9 @@ bool print_happened(const Happened& sum, bool with_remote) {
       {"from disk", sum.disk},
       {"from disk after a restart", sum.others_disk}};
   if (with_remote) {
-    counts.insert(counts.end(), {{"from remote", sum.remote},
-                                 {"from remote, written by another", sum.others_remote}});
+    // Whether a daemon reads what it wrote itself depends on how soon the background writes it.
+    counts.insert(counts.end(), {{"from remote", sum.remote + sum.others_remote},
+                                 {"of it written by another", sum.others_remote}});
   }
   bool all = true;
   for (const auto& [name, count] : counts) {
