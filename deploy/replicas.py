@@ -2,6 +2,7 @@
 beside this file measure."""
 
 import hashlib
+import json
 import os
 import re
 import signal
@@ -73,3 +74,10 @@ def write_keys(folder: Path, clients: int) -> Path:
     with os.fdopen(os.open(keys, os.O_CREAT | os.O_WRONLY, 0o600), "w") as file:
         file.writelines(lines)
     return keys
+
+
+def load_results(folder: Path, loads: int) -> tuple[int, int, list]:
+    """Of the generators that wrote load-N.json: requests that went well, that failed, and why."""
+    results = [json.loads((folder / f"load-{n}.json").read_text()) for n in range(loads)]
+    return (sum(r["completed"] for r in results), sum(r["failed"] for r in results),
+            [r["failures"] for r in results if r["failures"]])

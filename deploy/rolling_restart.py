@@ -9,15 +9,14 @@ every stream of every generator ended as it must.
 """
 
 import argparse
-import json
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 
-from replicas import (BINARY, FIRST_PORT, PATIENCE, PROXY_PORT, Replica, healthy, proxy_config,
-                      wait_for, write_keys)
+from replicas import (BINARY, FIRST_PORT, PATIENCE, PROXY_PORT, Replica, healthy, load_results,
+                      proxy_config, wait_for, write_keys)
 
 CLIENTS = 4
 
@@ -55,11 +54,10 @@ def run(options, folder: Path) -> int:
         for process in (proxy, *(r.process for r in replicas)):
             process.terminate()
             process.wait(PATIENCE)
-    results = [json.loads((folder / f"load-{n}.json").read_text()) for n in range(CLIENTS)]
-    completed, failed = (sum(r[name] for r in results) for name in ("completed", "failed"))
+    completed, failed, failures = load_results(folder, CLIENTS)
     print(f"{len(statuses)} restarts, exit statuses {statuses}, {under_load} of {CLIENTS} loads "
           f"outlasted them; {completed} requests ok, {failed} failed "
-          f"{[r['failures'] for r in results if r['failures']] or ''}")
+          f"{failures or ''}")
     return 0 if failed == 0 and completed > 0 and set(statuses) == {0} and under_load else 1
 
 

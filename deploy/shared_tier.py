@@ -19,7 +19,7 @@ import time
 import urllib.request
 from pathlib import Path
 
-from replicas import BINARY, FIRST_PORT, PATIENCE, Replica, healthy, wait_for, write_keys
+from replicas import BINARY, FIRST_PORT, PATIENCE, Replica, healthy, load_results, wait_for, write_keys
 
 STORE_PORT = 18410
 PROMPT = " ".join(f"Once upon a time there were {n} small dogs who liked to play." for n in range(60))
@@ -99,10 +99,9 @@ def survives_its_end(options, folder: Path, store: subprocess.Popen) -> bool:
     store.wait()
     for load in loads:
         load.wait(600)
-    results = [json.loads((folder / f"load-{n}.json").read_text()) for n in range(2)]
-    completed, failed = (sum(r[name] for r in results) for name in ("completed", "failed"))
+    completed, failed, failures = load_results(folder, 2)
     print(f"the store killed under {under_load} of 2 loads: {completed} requests ok, {failed} failed "
-          f"{[r['failures'] for r in results if r['failures']] or ''}")
+          f"{failures or ''}")
     return under_load > 0 and completed > 0 and failed == 0
 
 

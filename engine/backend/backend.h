@@ -200,8 +200,8 @@ class Backend {
   // Copies whole pages (copy-on-write); from and to never overlap.
   virtual void copy_page(const KvLayer& any_layer, BlockId from, BlockId to) = 0;
   // Whole pages between the pool and the memory of allocate_host_pages(). They come before the
-  // step's ops, in order with each other, and each page of the host is in one copy of a step at
-  // most; the host may read and write it from end_step() on.
+  // step's ops, in order with each other; a page of the host that is written is in no other copy of
+  // the step, and the host may read and write it from end_step() on.
   virtual void copy_page_out(const KvLayer& any_layer, BlockId from, std::byte* to) {
     const std::byte* page = any_layer.pool + static_cast<std::int64_t>(from) * any_layer.page_bytes;
     std::memcpy(to, page, static_cast<std::size_t>(any_layer.page_bytes));
