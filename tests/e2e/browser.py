@@ -64,7 +64,7 @@ class Browser:
     def __exit__(self, *_) -> None:
         os.close(self.to)
         try:
-            self.process.wait(timeout=20)
+            self.process.wait(timeout=120)
         except subprocess.TimeoutExpired:
             os.killpg(self.process.pid, 9)
             self.process.wait()

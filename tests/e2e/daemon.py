@@ -81,7 +81,7 @@ class Daemon:
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
         try:
-            return self.process.wait(timeout=60)
+            return self.process.wait(timeout=180)
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
@@ -100,7 +100,7 @@ class Daemon:
     def health(self) -> int | None:
         """The status of /health; None where nobody listens."""
         try:
-            with urllib.request.urlopen(self.url + "/health", timeout=10) as answer:
+            with urllib.request.urlopen(self.url + "/health", timeout=120) as answer:
                 return answer.status
         except urllib.error.HTTPError as error:
             return error.code

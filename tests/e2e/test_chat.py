@@ -233,7 +233,7 @@ class OwnTemplate(unittest.TestCase):
 
     def test_a_bad_template_does_not_start(self):
         daemon = self.daemon("{% if %}").launch()
-        self.assertEqual(daemon.process.wait(timeout=60), 1)
+        self.assertEqual(daemon.process.wait(timeout=180), 1)
         self.assertIn("line 1 of the template", daemon.log_text())
 
 

@@ -15,7 +15,7 @@
 namespace quire::server::testing {
 namespace {
 
-constexpr std::chrono::seconds kPatience{20};
+constexpr std::chrono::seconds kPatience{120};
 
 std::size_t parse_size_text(std::string_view text, int base) {
   std::size_t value = 0;

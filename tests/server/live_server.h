@@ -40,7 +40,7 @@ class LiveServer final {
   [[nodiscard]] engine::Engine& engine() { return *engine_; }
   [[nodiscard]] engine::testing::FakeExecutor& executor() { return *executor_; }
   [[nodiscard]] HttpServer& server() { return *server_; }
-  // Until nothing runs or waits in the engine and no request is in flight; false after 20 s.
+  // Until nothing runs or waits in the engine and no request is in flight; false after 2 minutes.
   [[nodiscard]] bool wait_idle();
 
  private:
