@@ -295,7 +295,7 @@ CacheUsage KvCacheManager::usage() const {
 void KvCacheManager::check_invariants() const {
   pool_.check_invariants();
   prefix_.check_invariants();
-  tiers_.check_invariants();
+  tiers_.check_invariants(slots_in_.size() + slots_out_.size());
   const auto sources = std::ranges::count(copies_, CopyKind::kCopyOnWrite, &BlockCopy::kind);
   CHECK_EQ(pool_.num_references(), table_entries_ + sources);
   CHECK_GE(reserved_, 0);

@@ -21,6 +21,9 @@ struct CacheOptions {
   std::uint64_t hash_seed = 0;
   // Bits of the hash that are used. Tests lower it to make collisions common.
   std::int32_t hash_bits = 64;
+  // Children that are looked at for a partly equal span, the newest first: bounds the time that a
+  // popular parent costs. Tests lower it to make popular parents common.
+  std::int32_t max_candidates = 16;
   // Slots of the host tier, each as large as all pages of a node; 0: nothing is kept off the
   // device.
   std::int32_t num_host_slots = 0;

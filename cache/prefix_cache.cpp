@@ -29,7 +29,8 @@ PrefixCache::PrefixCache(const CacheOptions& options, std::span<const GroupShape
       span_(0),
       hash_seed_(options.hash_seed),
       hash_mask_(options.hash_bits >= 64 ? ~std::uint64_t{0}
-                                         : (std::uint64_t{1} << options.hash_bits) - 1) {
+                                         : (std::uint64_t{1} << options.hash_bits) - 1),
+      max_candidates_(options.max_candidates) {
   CHECK(!groups_.empty() && groups_.size() <= kMaxGroups);
   for (const GroupShape& group : groups_) span_ = std::max(span_, group.block_size);
   for (std::size_t g = 0; g < groups_.size(); ++g) {
@@ -111,7 +112,7 @@ void PrefixCache::match_partly(std::span<const TokenId> rest, std::int64_t limit
   rest = rest.first(std::min(rest.size(), static_cast<std::size_t>(limit)));
   const bool found = whole != kNoNode;
   NodeId candidate = found ? whole : at(hit.node).first_child;
-  for (std::int32_t i = 0; i < (found ? 1 : kMaxCandidates) && candidate != kNoNode; ++i) {
+  for (std::int32_t i = 0; i < (found ? 1 : max_candidates_) && candidate != kNoNode; ++i) {
     const auto equal = static_cast<std::int32_t>(equal_tokens(tokens_of(candidate), rest));
     if (equal > hit.num_partial_tokens && has_all_pages(candidate)) {
       hit.partial = candidate;

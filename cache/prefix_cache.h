@@ -13,7 +13,7 @@
 //    that are there for nothing else. At most max_nodes() exist; beyond that nothing is added.
 // 3. The span is the largest block_size of the groups; a group with smaller blocks has several
 //    pages in a node.
-// Cost: match O(tokens), at most kMaxCandidates spans compared for the partial end; the rest O(1)
+// Cost: match O(tokens), at most max_candidates spans compared for the partial end; the rest O(1)
 // expected per node; allocates no memory after construction.
 
 #include <array>
@@ -32,9 +32,6 @@ inline constexpr NodeId kNoNode{-1};
 
 inline constexpr std::size_t kMaxGroups = 4;
 inline constexpr std::int64_t kNoWindow = std::numeric_limits<std::int64_t>::max() / 4;
-// Children that are looked at for a partly equal span, the newest first: bounds the time that a
-// popular parent costs.
-inline constexpr std::int32_t kMaxCandidates = 16;
 
 // What the tree has to know of a group.
 struct GroupShape {
@@ -151,6 +148,7 @@ class PrefixCache final {
   std::array<std::size_t, kMaxGroups> first_page_{};
   std::uint64_t hash_seed_;
   std::uint64_t hash_mask_;
+  std::int32_t max_candidates_;
 
   // Reserved for max_nodes_ and grown as nodes are first needed: a large pool's tree takes no
   // memory before it has nodes.

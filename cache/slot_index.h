@@ -51,6 +51,7 @@ class SlotIndex final {
 
   void hold(BlockId slot) { pool_->add_ref(slot); }
   void release(BlockId slot) { pool_->release(slot); }
+  [[nodiscard]] std::int64_t num_holds() const { return pool_ ? pool_->num_references() : 0; }
   // It is the last to be evicted now.
   void touch(BlockId slot);
 

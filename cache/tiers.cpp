@@ -139,9 +139,10 @@ TierStats Tiers::stats() const {
   return stats;
 }
 
-void Tiers::check_invariants() const {
+void Tiers::check_invariants(std::size_t num_copies) const {
   if (!enabled()) return;
   host_.check_invariants();
+  CHECK_EQ(host_.num_holds(), jobs_under_way_ + static_cast<std::int64_t>(num_copies));
   if (!has_lower()) return;
   std::int32_t outstanding = 0, coming = 0;
   for (const Bundle& bundle : bundles_) {

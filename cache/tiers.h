@@ -115,7 +115,8 @@ class Tiers final {
   [[nodiscard]] TierStats stats() const;
   [[nodiscard]] TierStats& counters() { return stats_; }
   [[nodiscard]] const SlotIndex& host() const { return host_; }
-  void check_invariants() const;
+  // num_copies: slots that the step under way copies from or to.
+  void check_invariants(std::size_t num_copies) const;
 
  private:
   // As many bundles at once: more sequences than this wait for pages only one after another.

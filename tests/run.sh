@@ -3,7 +3,7 @@
 # fuzz corpora; then the same under ASan+UBSan and TSan, and a smoke run of the fuzzers.
 #   ./tests/run.sh          everything
 #   ./tests/run.sh --quick  the release build's tests only
-# QUIRE_TEST_MINUTES=80: on a machine of which nobody knows how fast it is. A sanitizer's build that is
+# TEST_MINUTES=80: on a machine of which nobody knows how fast it is. A sanitizer's build that is
 # not done in half of that is left out, and said so; the release build and its tests are never left out.
 # All builds are tested in one ctest run, whose summary ends the output. Exit status 0: all passed.
 set -uo pipefail
@@ -52,8 +52,8 @@ make_venv || exit 1
 
 # Seconds that are left for building: a number for timeout(1), whose 0 is no limit.
 seconds_to_build() {
-  [[ -n ${QUIRE_TEST_MINUTES:-} ]] || { echo 0; return; }
-  local left=$((QUIRE_TEST_MINUTES * 30 - SECONDS))
+  [[ -n ${TEST_MINUTES:-} ]] || { echo 0; return; }
+  local left=$((TEST_MINUTES * 30 - SECONDS))
   echo $((left > 1 ? left : 1))
 }
 

@@ -92,7 +92,7 @@ TEST_CASE("what is kept is written below once, and held until that is done") {
   CHECK(tiers.is_quiet());
   CHECK(tiers.stats().lower_writes == 1);
   tiers.lost(other);
-  tiers.check_invariants();
+  tiers.check_invariants(0);
 }
 
 TEST_CASE("reads: a ticket waits for all of them, whatever becomes of each") {
@@ -115,7 +115,7 @@ TEST_CASE("reads: a ticket waits for all of them, whatever becomes of each") {
   lower.end_first(TierOutcome::kFailed);
   tiers.poll();
   CHECK(tiers.is_pending(ticket));
-  tiers.check_invariants();
+  tiers.check_invariants(0);
   lower.end_first(TierOutcome::kAbsent);
   tiers.poll();
   CHECK_FALSE(tiers.is_pending(ticket));

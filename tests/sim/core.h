@@ -37,6 +37,7 @@ struct Core {
                .enable_prefix_caching = scenario.prefix_caching,
                .max_step_tokens = scenario.scheduler.max_num_batched_tokens,
                .hash_bits = scenario.hash_bits,
+               .max_candidates = scenario.max_candidates,
                .num_host_slots = scenario.num_host_slots},
               spec_of(scenario), scenario.has_lower_tier ? &tier : nullptr),
         scheduler(scenario.scheduler, cache),

@@ -99,6 +99,7 @@ Scenario draw_scenario(Random& random) {
   scenario.groups = draw_groups(random);
   scenario.prefix_caching = !random.chance(150);
   scenario.hash_bits = random.one_of({64, 64, 8, 1});
+  scenario.max_candidates = random.one_of({16, 16, 2, 1});
   scenario.num_tenants = random.one_of({1, 1, 2, 3, random.between(4, 24)});
   scenario.num_stories = random.one_of({1, 2, 4, 16});
   scenario.num_blocks =

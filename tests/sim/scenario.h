@@ -70,6 +70,7 @@ struct Scenario {
   std::vector<Group> groups = {{}};
   bool prefix_caching = true;
   std::int32_t hash_bits = 64;
+  std::int32_t max_candidates = 16;
   std::int32_t num_tenants = 1;
   std::int32_t num_stories = 4;  // different beginnings of prompts
   // One sample in so many has logits that are not finite; 0: none.
