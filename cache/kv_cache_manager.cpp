@@ -303,4 +303,16 @@ void KvCacheManager::check_invariants() const {
   CHECK_GE(num_free(), 0);
 }
 
+void KvCacheManager::check_place(const SequenceBlocks& blocks, std::span<const TokenId> tokens,
+                                 std::int64_t num_computed) const {
+  if (blocks.node_ == kNoNode) return;
+  CHECK_LE(blocks.num_committed_, num_computed);
+  NodeId node = blocks.node_;
+  const std::size_t span = span_tokens();
+  for (auto end = static_cast<std::size_t>(blocks.num_committed_); end > 0; end -= span) {
+    CHECK(std::ranges::equal(prefix_.tokens_of(node), tokens.subspan(end - span, span)));
+    node = prefix_.parent(node);
+  }
+}
+
 }  // namespace quire::cache

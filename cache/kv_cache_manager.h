@@ -141,6 +141,9 @@ class KvCacheManager final {
   // Fills the columns of all blocks.
   void describe(PageSnapshot& snapshot) const;
   void check_invariants() const;
+  // The sequence's place in the tree stands for its own tokens, of which so many are computed.
+  void check_place(const SequenceBlocks& blocks, std::span<const TokenId> tokens,
+                   std::int64_t num_computed) const;
 
  private:
   struct Group {

@@ -67,6 +67,8 @@ class PrefixCache final {
   [[nodiscard]] NodeId root(const CacheRoot& root);
   [[nodiscard]] NodeId child(NodeId parent, std::span<const TokenId> tokens);
 
+  // The span that it stands for.
+  [[nodiscard]] std::span<const TokenId> tokens_of(NodeId node) const;
   [[nodiscard]] NodeId parent(NodeId node) const { return at(node).parent; }
   // Page i of the node's pages in the group; kNoBlock where there is none.
   [[nodiscard]] BlockId page(NodeId node, std::size_t group, std::int32_t i) const {
@@ -122,7 +124,6 @@ class PrefixCache final {
     return static_cast<std::size_t>(node) * pages_per_node_ + first_page_[group] +
            static_cast<std::size_t>(i);
   }
-  [[nodiscard]] std::span<const TokenId> tokens_of(NodeId node) const;
 
   [[nodiscard]] std::uint64_t hash_of(const CacheRoot& root) const;
   [[nodiscard]] std::uint64_t hash_of(NodeId parent, std::span<const TokenId> tokens) const;

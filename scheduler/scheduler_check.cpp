@@ -47,6 +47,7 @@ void Scheduler::check_sequence(const Sequence& sequence) const {
     return;
   }
   CHECK_LT(sequence.num_computed_tokens, sequence.num_tokens());
+  cache_.check_place(sequence.blocks, sequence.tokens, sequence.num_computed_tokens);
   for (std::size_t g = 0; g < cache_.num_groups(); ++g) {
     CHECK_GE(static_cast<std::int64_t>(sequence.blocks.table(g).size()),
              cache_.table_size(g, sequence.num_computed_tokens));
