@@ -42,7 +42,20 @@ const StepRow* row_of(const Core& core, SequenceId id) {
   return nullptr;
 }
 
+std::vector<TokenId> pointed_to(const Core& core) {
+  std::vector<TokenId> all;
+  for (const scheduler::StepSample& sample : core.plan.samples) {
+    all.insert(all.end(), sample.history.begin(), sample.history.end());
+    all.push_back(sample.params->max_tokens);
+  }
+  return all;
+}
+
 }  // namespace
+
+void PlanCheck::before_execution(const Core& core) const {
+  require(pointed_to(core) == pointed_to_, "what the plan points to has changed");
+}
 
 void PlanCheck::before(const Core& core) {
   ran_before_.clear();
@@ -57,6 +70,7 @@ void PlanCheck::before(const Core& core) {
 }
 
 void PlanCheck::after(Core& core, scheduler::Clock::time_point now) {
+  pointed_to_ = pointed_to(core);
   check_limits(core);
   check_rows(core);
   check_references(core);

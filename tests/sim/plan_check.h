@@ -19,6 +19,8 @@ class PlanCheck final {
 
   void before(const Core& core);
   void after(Core& core, scheduler::Clock::time_point now);
+  // Whatever was aborted meanwhile, the step still reads what the plan pointed to.
+  void before_execution(const Core& core) const;
   // Starts of sequences that had been preempted so often that their worst case was reserved.
   [[nodiscard]] std::int64_t num_guaranteed() const { return num_guaranteed_; }
 
@@ -48,6 +50,7 @@ class PlanCheck final {
   std::vector<std::int32_t> in_tables_;          // the same without copies
   std::vector<std::int32_t> references_before_;  // [block]: a step ago
   PageSnapshot snapshot_;
+  std::vector<TokenId> pointed_to_;     // what the plan's samples point to
   std::vector<CacheSalt> written_for_;  // [block]: the tenant of its last writer
   std::map<SequenceId, std::int32_t> preemptions_;
   std::int64_t num_guaranteed_ = 0;

@@ -234,6 +234,7 @@ void Simulation::step(std::int32_t disturb_in_flight) {
     pause_any(random_.chance(500));
     fair_check_.look(core_);
   }
+  plan_check_.before_execution(core_);
   core_.model.execute(core_.plan, core_.output);
   core_.events.clear();
   core_.scheduler.update(core_.plan, core_.output, core_.events);
