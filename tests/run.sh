@@ -3,7 +3,7 @@
 # fuzz corpora; then the same under ASan+UBSan and TSan, and a smoke run of the fuzzers.
 #   ./tests/run.sh          everything
 #   ./tests/run.sh --quick  the release build's tests only
-# TEST_MINUTES=80: on a machine of which nobody knows how fast it is. A sanitizer's build that is
+# TEST_MINUTES=66: on a machine of which nobody knows how fast it is. A sanitizer's build that is
 # not done in half of that is left out, and said so; the release build and its tests are never left out.
 # All builds are tested in one ctest run, whose summary ends the output. Exit status 0: all passed.
 set -uo pipefail
