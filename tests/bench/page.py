@@ -87,7 +87,7 @@ def measure_page(port: int, seconds: float) -> None:
     with Browser(f"http://{HOST}:{port}/") as page:
         page.wait_for("document.querySelector('#health').textContent === 'live'")
         watcher = Watcher(port)
-        page.start_trace("devtools.timeline", "blink.user_timing")
+        page.start_trace("disabled-by-default-devtools.timeline", "blink.user_timing")
         page.run(MARK)
         time.sleep(seconds)
         times = page.run("quire.live.updateTimes")
