@@ -21,13 +21,6 @@ struct SamplerSlot {
   std::atomic<bool> busy{false};
 };
 
-// A row of a tile of logits, sampled.
-struct RowResult {
-  bool fault = false;
-  TokenLogprob chosen;
-  std::int32_t num_top = 0;
-};
-
 std::int64_t widest_activation(const ModelConfig& config) {
   const std::int64_t heads = std::int64_t{config.num_heads} + 2 * std::int64_t{config.num_kv_heads};
   return std::max({std::int64_t{config.hidden_size}, heads * config.head_dim,
@@ -59,6 +52,7 @@ struct ModelRunner::Scratch {
   void append_row(const StepPlan& plan, const StepRow& row, std::int32_t block_size);
   [[nodiscard]] BatchInput batch(const StepPlan& plan) const;
   SamplerSlot& take_sampler();
+  [[nodiscard]] SampleTile tile(std::span<const StepSample> samples, TensorView logits_tile);
   void sample_row(const StepSample& sample, std::int64_t row, const float* logits_row);
   void emit(std::int64_t row, StepOutput& output);
 
@@ -76,8 +70,9 @@ struct ModelRunner::Scratch {
   std::vector<TokenId> last_sampled;  // of the step before, by sample; kNoToken after a fault
   DeviceBuffer logits;                // [kLogitRows, vocab_size]
   std::vector<std::unique_ptr<SamplerSlot>> samplers;
-  std::vector<RowResult> results;  // [kLogitRows]
-  std::vector<TokenLogprob> tops;  // [kLogitRows, max_top]
+  std::vector<TokenId> end_token_ids;
+  std::vector<SampledRow> results;  // [kLogitRows]
+  std::vector<TokenLogprob> tops;   // [kLogitRows, max_top]
 };
 
 ModelRunner::Scratch::Scratch(const RunnerOptions& options, const ModelConfig& config,
@@ -89,6 +84,7 @@ ModelRunner::Scratch::Scratch(const RunnerOptions& options, const ModelConfig& c
       max_samples(options.max_num_batched_tokens + options.max_num_seqs),
       logits(backend.allocate(std::int64_t{kLogitRows} * config.vocab_size *
                               dtype_bytes(DType::kFloat32))),
+      end_token_ids(config.eos_token_ids),
       results(kLogitRows),
       tops(static_cast<std::size_t>(kLogitRows * std::max(max_top, 1))) {
   reserve_vector(tokens, options.max_num_batched_tokens);
@@ -171,6 +167,17 @@ SamplerSlot& ModelRunner::Scratch::take_sampler() {
   }
 }
 
+// Nothing of it sampled yet.
+SampleTile ModelRunner::Scratch::tile(std::span<const StepSample> samples, TensorView logits_tile) {
+  std::fill(results.begin(), results.end(), SampledRow{});
+  return {.logits = logits_tile,
+          .samples = samples,
+          .end_token_ids = end_token_ids,
+          .rows = std::span(results).first(samples.size()),
+          .tops = tops,
+          .tops_stride = max_top};
+}
+
 void ModelRunner::Scratch::sample_row(const StepSample& sample, std::int64_t row,
                                       const float* logits_row) {
   SamplerSlot& slot = take_sampler();
@@ -179,20 +186,22 @@ void ModelRunner::Scratch::sample_row(const StepSample& sample, std::int64_t row
   CHECK_LE(outcome.top.size(), static_cast<std::size_t>(max_top));
   std::copy(outcome.top.begin(), outcome.top.end(), tops.begin() + row * max_top);
   results[static_cast<std::size_t>(row)] = {
-      .fault = outcome.fault,
-      .chosen = outcome.chosen,
-      .num_top = static_cast<std::int32_t>(outcome.top.size())};
+      .state = outcome.fault ? SampledRow::State::kFault : SampledRow::State::kChosen,
+      .num_top = static_cast<std::int32_t>(outcome.top.size()),
+      .chosen = outcome.chosen};
   slot.busy.store(false, std::memory_order_release);
 }
 
 // Appends a sampled row of the tile to the output.
 void ModelRunner::Scratch::emit(std::int64_t row, StepOutput& output) {
-  const RowResult& result = results[static_cast<std::size_t>(row)];
+  const SampledRow& result = results[static_cast<std::size_t>(row)];
+  CHECK(result.state != SampledRow::State::kLeft);
+  const bool fault = result.state == SampledRow::State::kFault;
   output.samples.push_back({.token_begin = static_cast<std::int32_t>(output.tokens.size()),
-                            .num_tokens = result.fault ? 0 : 1,
-                            .fault = result.fault});
-  last_sampled.push_back(result.fault ? kNoToken : result.chosen.token);
-  if (result.fault) return;
+                            .num_tokens = fault ? 0 : 1,
+                            .fault = fault});
+  last_sampled.push_back(fault ? kNoToken : result.chosen.token);
+  if (fault) return;
   output.tokens.push_back({.token = result.chosen.token,
                            .logprob = result.chosen.logprob,
                            .top_begin = static_cast<std::int32_t>(output.top.size()),
@@ -261,11 +270,6 @@ void ModelRunner::copy_pages(const StepPlan& plan, StepOutput& output) {
 
 // Logits and samples of all wanted rows, tile after tile.
 void ModelRunner::sample(const StepPlan& plan, TensorView hidden, StepOutput& output) {
-  struct Tile {
-    Scratch* scratch;
-    const StepSample* samples;
-    const float* logits;
-  };
   Scratch& scratch = *scratch_;
   const TensorView tile_logits{.data = scratch.logits.data(),
                                .rows = kLogitRows,
@@ -276,17 +280,40 @@ void ModelRunner::sample(const StepPlan& plan, TensorView hidden, StepOutput& ou
     const std::int64_t n = std::min<std::int64_t>(kLogitRows, total - begin);
     const TensorView logits = tile_logits.head(n);
     model_->logits(rows_of(hidden, begin, n), logits);
-    Tile tile{&scratch, plan.samples.data() + begin, backend_->to_host(logits)};
-    backend_->parallel_for(
-        n,
-        [](void* context, std::int64_t i) {
-          const Tile& t = *static_cast<const Tile*>(context);
-          t.scratch->sample_row(t.samples[i], i, t.logits + i * t.scratch->vocab_size);
-        },
-        &tile);
+    const SampleTile tile =
+        scratch.tile({plan.samples.data() + begin, static_cast<std::size_t>(n)}, logits);
+    backend_->sample(tile);
+    sample_rest(tile);
     for (std::int64_t i = 0; i < n; ++i) scratch.emit(i, output);
     if (heartbeat() != nullptr) heartbeat()->beat();
   }
+}
+
+// What the backend left, on the host's threads.
+void ModelRunner::sample_rest(const SampleTile& tile) {
+  struct Rest {
+    Scratch* scratch;
+    const SampleTile* tile;
+    std::int64_t first;
+    const float* logits;
+  };
+  const auto left = [](const SampledRow& row) { return row.state == SampledRow::State::kLeft; };
+  const auto first = std::find_if(tile.rows.begin(), tile.rows.end(), left);
+  if (first == tile.rows.end()) return;
+  const auto last = std::find_if(tile.rows.rbegin(), tile.rows.rend(), left);
+  const std::int64_t begin = first - tile.rows.begin();
+  const std::int64_t n = last.base() - first;
+  Rest rest{scratch_.get(), &tile, begin, backend_->to_host(rows_of(tile.logits, begin, n))};
+  backend_->parallel_for(
+      n,
+      [](void* context, std::int64_t i) {
+        const Rest& r = *static_cast<const Rest*>(context);
+        const auto row = static_cast<std::size_t>(r.first + i);
+        if (r.tile->rows[row].state != SampledRow::State::kLeft) return;
+        r.scratch->sample_row(r.tile->samples[row], r.first + i,
+                              r.logits + i * r.scratch->vocab_size);
+      },
+      &rest);
 }
 
 }  // namespace quire::engine

@@ -40,6 +40,7 @@ class ModelRunner final : public StepExecutor {
   struct Scratch;
   void copy_pages(const scheduler::StepPlan& plan, scheduler::StepOutput& output);
   void sample(const scheduler::StepPlan& plan, TensorView hidden, scheduler::StepOutput& output);
+  void sample_rest(const SampleTile& tile);
 
   Model* model_;
   KvStorage* storage_;

@@ -28,6 +28,7 @@
 #include "cache/kv_spec.h"
 #include "engine/backend/float_formats.h"
 #include "engine/backend/kv_format.h"
+#include "engine/backend/sample_tile.h"
 #include "engine/batch_input.h"
 #include "engine/tensor.h"
 #include "proto/types.h"
@@ -210,6 +211,10 @@ class Backend {
     std::byte* page = any_layer.pool + static_cast<std::int64_t>(to) * any_layer.page_bytes;
     std::memcpy(page, from, static_cast<std::size_t>(any_layer.page_bytes));
   }
+  // Samples rows where their logits lie, each to what Sampler (engine/sampler.h) would make of it,
+  // bit for bit but for the sign of a logprob of 0. Rows left as they were are the caller's, by
+  // to_host() and a Sampler.
+  virtual void sample(const SampleTile& /*tile*/) {}
   // The host can read `x` afterwards: on CPU backends x.data itself.
   [[nodiscard]] virtual const float* to_host(TensorView x) = 0;
   // Runs fn(i) for i in [0, n) on the compute threads, in any order; fn may not depend on which

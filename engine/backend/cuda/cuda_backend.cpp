@@ -10,6 +10,8 @@
 #include "engine/backend/cuda/cuda_weight.h"
 #include "engine/backend/cuda/device.h"
 #include "engine/backend/cuda/page_copies.h"
+#include "engine/backend/cuda/sample_upload.h"
+#include "engine/backend/cuda/sampling.h"
 #include "engine/backend/cuda/schedule.h"
 #include "engine/backend/cuda/step_queue.h"
 #include "engine/backend/cuda/step_upload.h"
@@ -178,6 +180,7 @@ class CudaBackend final : public Backend {
     CHECK(queue_.empty());
     copies_.copy_in(from, page(any_layer, to));
   }
+  void sample(const SampleTile& tile) override;
   const float* to_host(TensorView x) override;
   void parallel_for(std::int64_t n, void (*fn)(void* context, std::int64_t i),
                     void* context) override {
@@ -231,6 +234,7 @@ class CudaBackend final : public Backend {
   cuda::PageCopies copies_;
   cpu::ThreadPool pool_;
   std::unique_ptr<cuda::StepUpload> upload_;
+  std::unique_ptr<cuda::SampleUpload> sampling_;  // from the first step that samples
   std::int64_t max_tokens_ = 0;
   std::int64_t tokens_ = 0;  // of the step
   std::int64_t padded_ = 0;  // 0: the step is not padded
@@ -386,6 +390,25 @@ void CudaBackend::attention(TensorView q, const KvLayer& kv, const AttentionPara
   op.attention.scale = params.scale;
   op.attention.partials = partials_.floats();
   push_with_narrow(op, out);
+}
+
+void CudaBackend::sample(const SampleTile& tile) {
+  const std::int64_t vocab = tile.logits.cols;
+  CHECK_EQ(tile.logits.rows, static_cast<std::int64_t>(tile.samples.size()));
+  if (tile.logits.rows == 0 || tile.logits.rows > cuda::kMaxSampleRows) return;
+  if (vocab > cuda::kMaxSampleVocab) return;
+  if (sampling_ == nullptr || sampling_->vocab_size() != vocab) {
+    sampling_ = std::make_unique<cuda::SampleUpload>(device_, vocab);
+  }
+  const std::int64_t rows = padded(tile.logits.rows);
+  if (!sampling_->fill(tile, rows)) return;
+  QuireCudaOp op = record(kQuireCudaSample);
+  op.x = tensor(tile.logits, rows);
+  sampling_->describe(op);
+  push(op);
+  sampling_->send(stream_);
+  flush();
+  sampling_->fetch(stream_, tile);
 }
 
 const float* CudaBackend::to_host(TensorView x) {

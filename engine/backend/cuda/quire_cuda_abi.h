@@ -12,7 +12,7 @@
 
 #include <stdint.h>
 
-#define QUIRE_CUDA_ABI_VERSION 2u
+#define QUIRE_CUDA_ABI_VERSION 3u
 
 extern "C" {
 
@@ -47,6 +47,7 @@ enum QuireCudaOpKind : int32_t {
   kQuireCudaSiluMul,    // out, narrow = silu(x[:, :C]) * x[:, C:]
   kQuireCudaGelu,       // x, narrow = gelu_tanh(x)
   kQuireCudaGather,     // out[s] = x[index[s]]
+  kQuireCudaSample,     // a token for each row of x (logits); workspace: sample_row.h
 };
 
 struct QuireCudaContext;
@@ -145,6 +146,58 @@ struct QuireCudaAttentionWork {
   int32_t merge_grid;
 };
 
+// What one row of logits is to be sampled with: engine/sampler.h. Lists are runs of
+// QuireCudaSampleWork::lists.
+struct QuireCudaSampleRow {
+  double uniform;  // the draw, in [0, 1)
+  float temperature;
+  float top_p;
+  float min_p;
+  float repetition_penalty;
+  float presence_penalty;
+  float frequency_penalty;
+  int32_t active;      // 0: a row of padding, or one that the host samples
+  int32_t top_k;       // 0: off
+  int32_t target;      // >= 0: is scored; -1: a token is chosen
+  int32_t num_top;     // -1: no logprobs
+  int32_t adjusted;    // 0: the lists and penalties change nothing
+  int32_t num_biases;  // pairs of an id, each once, and the bits of a float
+  int32_t bias_begin;
+  int32_t num_masked;  // ids without a chance
+  int32_t masked_begin;
+  int32_t num_history;  // ids; the output's follow num_prompt of the prompt's
+  int32_t history_begin;
+  int32_t num_prompt;
+};
+
+enum QuireCudaSampleStatus : int32_t {
+  kQuireCudaSampled = 0,
+  kQuireCudaSampleFault = 1,  // the row has no token
+  kQuireCudaSampleHost = 2,   // more tokens in the running than the device sorts
+};
+
+// Of the raw logits: `sum` is that of exp(logit - maximum), where logprobs are wanted.
+struct QuireCudaSampleResult {
+  double sum;
+  float maximum;
+  float logit;  // of the token
+  int32_t token;
+  int32_t status;
+};
+
+struct QuireCudaSampleTop {
+  int32_t token;
+  float logit;
+};
+
+struct QuireCudaSampleWork {
+  const QuireCudaSampleRow* rows;
+  const int32_t* lists;
+  QuireCudaSampleResult* results;
+  QuireCudaSampleTop* tops;  // [rows, top_stride], best first
+  int64_t top_stride;
+};
+
 struct QuireCudaOp {
   int32_t kind;
   int32_t rotary_dim;
@@ -162,8 +215,9 @@ struct QuireCudaOp {
   const int64_t* slots;  // -1: a row of padding, which writes nothing
   QuireCudaKv kv;
   QuireCudaAttentionWork attention;
-  float* workspace;  // of a product whose slices are computed apart
+  float* workspace;  // of a product whose slices are computed apart; of sampling
   int64_t workspace_bytes;
+  QuireCudaSampleWork sample;
 };
 
 struct QuireCudaApi {

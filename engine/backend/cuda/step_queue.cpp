@@ -13,8 +13,8 @@ constexpr std::size_t kUsualOps = 4096;  // a step of a model of some 400 layers
 static_assert(std::is_trivially_copyable_v<QuireCudaOp>);
 static_assert(sizeof(QuireCudaTensor) == 32 && sizeof(QuireCudaNarrowCopy) == 24 &&
               sizeof(QuireCudaWeight) == 40 && sizeof(QuireCudaKv) == 48 &&
-              sizeof(QuireCudaAttentionWork) == 72);
-static_assert(sizeof(QuireCudaOp) == 16 + 4 * 32 + 24 + 40 + 4 * 8 + 48 + 72 + 16);
+              sizeof(QuireCudaAttentionWork) == 72 && sizeof(QuireCudaSampleWork) == 40);
+static_assert(sizeof(QuireCudaOp) == 16 + 4 * 32 + 24 + 40 + 4 * 8 + 48 + 72 + 16 + 40);
 
 }  // namespace
 

@@ -105,6 +105,8 @@ void emulate(const QuireCudaOp& op) {
     case kQuireCudaGather:
       return reference::gather_rows(
           view(op.x), std::span(op.index, static_cast<std::size_t>(op.out.rows)), view(op.out));
+    case kQuireCudaSample:
+      return emulate_sampling(op);
   }
 }
 

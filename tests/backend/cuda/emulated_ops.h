@@ -12,8 +12,9 @@ namespace quire::engine::cuda::testing {
 
 void emulate(const QuireCudaOp& op);
 
-// The two below, for emulate().
+// Those below, for emulate().
 void emulate_linear(const QuireCudaOp& op);
 void emulate_attention(const QuireCudaOp& op);
+void emulate_sampling(const QuireCudaOp& op);
 
 }  // namespace quire::engine::cuda::testing

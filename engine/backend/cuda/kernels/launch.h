@@ -16,6 +16,7 @@ cudaError_t launch_rope_write(const QuireCudaOp& op, cudaStream_t stream);
 cudaError_t launch_silu_mul(const QuireCudaOp& op, cudaStream_t stream);
 cudaError_t launch_gelu(const QuireCudaOp& op, cudaStream_t stream);
 cudaError_t launch_gather(const QuireCudaOp& op, cudaStream_t stream);
+cudaError_t launch_sample(const QuireCudaOp& op, cudaStream_t stream);
 // By the type of the weight: the 16-bit ones, and float32.
 cudaError_t launch_linear(const QuireCudaOp& op, cudaStream_t stream);
 cudaError_t launch_linear_float32(const QuireCudaOp& op, cudaStream_t stream);

@@ -241,6 +241,8 @@ cudaError_t launch(const QuireCudaOp& op, cudaStream_t stream) {
       return launch_gelu(op, stream);
     case kQuireCudaGather:
       return launch_gather(op, stream);
+    case kQuireCudaSample:
+      return launch_sample(op, stream);
     default:
       return cudaErrorInvalidValue;
   }
