@@ -190,6 +190,30 @@ void decode_step(Backend& backend, std::int32_t sequences) {
   line(name, seconds, sequences / seconds, "tokens/s");
 }
 
+// 32 rows of a vocabulary of 128,256, with the round trip.
+void sampling(Backend& backend) {
+  constexpr std::int32_t kRows = 32;
+  constexpr std::int64_t kVocab = 128256;
+  std::mt19937 random(5);
+  const Matrix logits = Matrix::random(kRows, kVocab, random);
+  const DeviceBuffer buffer = logits.upload(backend);
+  const SamplingParams kinds[] = {{.temperature = 0.0f}, {}, {.top_k = 50}, {.top_p = 0.02f}};
+  const char* names[] = {"greedy", "temperature", "top_k 50", "top_p"};
+  for (std::size_t kind = 0; kind < 4; ++kind) {
+    const std::vector<scheduler::StepSample> samples(kRows, {.params = &kinds[kind]});
+    std::vector<SampledRow> rows(kRows);
+    const double seconds = time_ops(backend, {}, [&] {
+      backend.sample({.logits = logits.view(buffer),
+                      .samples = samples,
+                      .end_token_ids = {},
+                      .rows = rows,
+                      .tops = {}});
+    });
+    line(std::string("sampling, 32 x 128256, ") + names[kind], seconds,
+         static_cast<double>(kRows * kVocab * 4) / seconds / 1e9, "GB/s");
+  }
+}
+
 int run(const char* path) {
   const QuireCudaApi& api = open_cuda_plugin(path);
   copy_ceiling(api);
@@ -201,6 +225,7 @@ int run(const char* path) {
   }
   attention(*backend, 1, 8192, 8192);
   products(*backend);
+  sampling(*backend);
   for (const std::int32_t sequences : {1, 16, 64, 256}) decode_step(*backend, sequences);
   return 0;
 }

@@ -1,7 +1,8 @@
 // Every op of the plug-in on a GPU against the reference backend, at odd shapes; and the law: the
 // same bits for a row whatever its company.
 //
-//   op_tests PLUGIN          exit status 0: all agree; 1: some do not
+//   op_tests PLUGIN [rows|products|cublas|attention|sampling]   exit status 0: all agree; 1: some
+//   do not
 
 #include <algorithm>
 #include <cmath>
@@ -9,30 +10,14 @@
 #include <cstring>
 #include <exception>
 #include <string>
+#include <string_view>
 
 #include "engine/backend/cuda/cuda_backend.h"
 #include "engine/backend/plugin.h"
-#include "tests/bench/cuda/device_step.h"
+#include "tests/bench/cuda/op_tests.h"
 
-namespace {
+namespace quire::engine::bench {
 
-using namespace quire;
-using namespace quire::engine;
-using bench::Chunk;
-using bench::Matrix;
-using bench::Step;
-
-constexpr double kHalf = 2e-2;   // 16-bit operands against float32
-constexpr double kFloat = 2e-5;  // another order of sums
-
-int failures = 0;
-
-void expect(bool good, const std::string& what, double figure) {
-  failures += good ? 0 : 1;
-  std::printf("%-6s %-64s %.3g\n", good ? "ok" : "WRONG", what.c_str(), figure);
-}
-
-// The largest difference, relative to the larger of 1 and the values' size; NaN counts as large.
 double distance(const Matrix& a, const Matrix& b) {
   double largest = 0.0;
   double size = 1.0;
@@ -43,6 +28,21 @@ double distance(const Matrix& a, const Matrix& b) {
   }
   return largest / size;
 }
+
+}  // namespace quire::engine::bench
+
+namespace {
+
+using namespace quire;
+using namespace quire::engine;
+using bench::Chunk;
+using bench::distance;
+using bench::expect;
+using bench::Matrix;
+using bench::Step;
+
+constexpr double kHalf = 2e-2;   // 16-bit operands against float32
+constexpr double kFloat = 2e-5;  // another order of sums
 
 // Runs `ops` in a step of `backend` on uploads of `inputs`; the last one comes back.
 template <typename Ops>
@@ -200,25 +200,49 @@ void test_rows(Backend& gpu, Backend& reference) {
   expect(off <= kFloat, "activations, norms, gather", off);
 }
 
+struct Part {
+  const char* name;
+  void (*test)(Backend& gpu, Backend& reference);
+};
+constexpr Part kParts[] = {
+    {"rows", test_rows},
+    {"products", test_products},
+    {"cublas", [](Backend& gpu, Backend&) { bench::test_products_against_cublas(gpu); }},
+    {"attention", test_attention},
+    {"sampling", [](Backend& gpu, Backend&) { bench::test_sampling(gpu); }}};
+
 }  // namespace
 
+namespace quire::engine::bench {
+
+Matrix product_on(Backend& backend, const Matrix& x, const Matrix& weight, DType dtype) {
+  std::vector<std::byte> bytes;
+  const HostTensor parts[] = {weight.as_weight(dtype, bytes)};
+  const auto packed = backend.prepare_weight(parts, dtype);
+  return run(backend, {}, {x, Matrix(x.rows(), weight.rows())},
+             [&](const auto& v) { backend.linear(v[0], *packed, nullptr, v[1]); });
+}
+
+}  // namespace quire::engine::bench
+
 int main(int argc, char** argv) {
-  if (argc != 2) {
-    std::fprintf(stderr, "usage: op_tests PLUGIN\n");
+  if (argc < 2 || argc > 3) {
+    std::fprintf(stderr, "usage: op_tests PLUGIN [rows|products|cublas|attention|sampling]\n");
     return 2;
   }
+  const std::string_view only = argc == 3 ? argv[2] : "";
   try {
     const auto gpu = make_cuda_backend(open_cuda_plugin(argv[1]), {});
     const auto reference = make_reference_backend();
     gpu->reserve(4096, 64, 16384, 8192);
     std::printf("%s\n", std::string(gpu->name()).c_str());
-    test_rows(*gpu, *reference);
-    test_products(*gpu, *reference);
-    test_attention(*gpu, *reference);
+    for (const Part& part : kParts) {
+      if (only.empty() || only == part.name) part.test(*gpu, *reference);
+    }
   } catch (const std::exception& error) {
     std::fprintf(stderr, "op_tests: %s\n", error.what());
     return 1;
   }
-  std::printf("%d wrong\n", failures);
-  return failures == 0 ? 0 : 1;
+  std::printf("%d wrong\n", bench::failures);
+  return bench::failures == 0 ? 0 : 1;
 }

@@ -1,0 +1,29 @@
+#pragma once
+// CublasLt: products by NVIDIA's library, to hold ours against. Opened at run time, so that nothing
+// is linked with its 517 MB, and with the driver's own copies. Waits for each product.
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "proto/types.h"
+#include "tests/bench/cuda/device_step.h"
+
+namespace quire::engine::bench {
+
+class CublasLt final {
+ public:
+  // Null where it is not to be had; `why` says what is missing. A device is open already.
+  [[nodiscard]] static std::unique_ptr<CublasLt> open(std::string& why);
+  ~CublasLt();
+
+  // x weight^T, both rounded to `dtype`, summed in float32.
+  [[nodiscard]] Matrix product(const Matrix& x, const Matrix& weight, DType dtype);
+
+ private:
+  struct Library;
+  explicit CublasLt(std::unique_ptr<Library> library);
+  std::unique_ptr<Library> library_;
+};
+
+}  // namespace quire::engine::bench
