@@ -16,6 +16,9 @@
 // 4. Logprobs are computed where they are asked for (num_top >= 0, or a target); else
 // chosen.logprob
 //    is 0.
+// 5. engine/backend/cuda/sample_row.h is the same chain for a device, to the same bits; tests
+// compare
+//    the two, so that a change here is one there.
 // Cost: O(vocab) for greedy and plain temperature; partial sorts elsewhere.
 
 #include <cstdint>

@@ -200,7 +200,8 @@ void sampling(Backend& backend) {
   const SamplingParams kinds[] = {{.temperature = 0.0f}, {}, {.top_k = 50}, {.top_p = 0.02f}};
   const char* names[] = {"greedy", "temperature", "top_k 50", "top_p"};
   for (std::size_t kind = 0; kind < 4; ++kind) {
-    const std::vector<scheduler::StepSample> samples(kRows, {.params = &kinds[kind]});
+    const std::vector<scheduler::StepSample> samples(kRows,
+                                                     {.params = &kinds[kind], .history = {}});
     std::vector<SampledRow> rows(kRows);
     const double seconds = time_ops(backend, {}, [&] {
       backend.sample({.logits = logits.view(buffer),
