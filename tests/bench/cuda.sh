@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # The CUDA backend on a machine with a GPU: builds the plug-in, its op tests and its benchmarks, runs
 # them and prints one table. Needs CUDA 13, CMake, ninja and a C++20 compiler; no other library, no
-# network. Where PyTorch is installed its products and attention stand beside ours.
+# network. cuBLASLt is opened where it is there, to check products; where PyTorch is installed its
+# products and attention stand beside ours.
 #   ./tests/bench/cuda.sh [--build-only] [build folder]
 # Exit status 0: every op agrees with the reference and obeys the law.
 set -euo pipefail

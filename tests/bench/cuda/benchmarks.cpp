@@ -197,7 +197,10 @@ void sampling(Backend& backend) {
   std::mt19937 random(5);
   const Matrix logits = Matrix::random(kRows, kVocab, random);
   const DeviceBuffer buffer = logits.upload(backend);
-  const SamplingParams kinds[] = {{.temperature = 0.0f}, {}, {.top_k = 50}, {.top_p = 0.02f}};
+  std::vector<SamplingParams> kinds(4);
+  kinds[0].temperature = 0.0f;
+  kinds[2].top_k = 50;
+  kinds[3].top_p = 0.02f;
   const char* names[] = {"greedy", "temperature", "top_k 50", "top_p"};
   for (std::size_t kind = 0; kind < 4; ++kind) {
     const std::vector<scheduler::StepSample> samples(kRows,
