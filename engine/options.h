@@ -23,7 +23,7 @@ struct EngineOptions {
   std::filesystem::path model_folder;
   Device device = Device::kAuto;  // kReference: the plain loops, for tests
   int num_threads = 0;         // compute threads; 0: what affinity and the container's quota allow
-  std::string isa;             // "": the best; "avx2", "avxvnni" or "avx512" (tests)
+  std::string isa;             // "": the best; "avx2", "avxvnni", "avx512" or "amx" (tests)
   std::optional<DType> dtype;  // converts weights at load; absent: the file's own
   Quantization quantization = Quantization::kNone;
   // False allows a backend faster choices whose results depend on the company. The CPU has none.

@@ -231,7 +231,8 @@ inline DeviceBuffer::~DeviceBuffer() {
 [[nodiscard]] std::unique_ptr<Backend> make_reference_backend();
 // Vectorised and threaded; AVX2 or better (throws StartupError elsewhere). num_threads 0: as many
 // as the container's CPU quota and affinity allow. isa: "" picks the best; "avx2", "avxvnni"
-// (AVX2 with AVX-VNNI for int8) or "avx512" force one. All give the same bits.
+// (AVX2 with AVX-VNNI for int8), "avx512" or "amx" (AVX-512 with AMX) force one. All give the same
+// bits but for "amx" on bfloat16 weights, whose products are split_format.h's.
 [[nodiscard]] std::unique_ptr<Backend> make_cpu_backend(int num_threads, std::string_view isa = "");
 
 }  // namespace quire::engine

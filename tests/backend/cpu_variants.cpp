@@ -17,6 +17,11 @@ std::vector<CpuVariant> cpu_variants() {
   } else {
     WARN("no AVX-512 here: those kernels are not tested");
   }
+  if (cpu::has_amx()) {
+    variants.insert(variants.end(), {{"amx", 1}, {"amx", 2}, {"amx", 3}});
+  } else {
+    WARN("no AMX here: those kernels are not tested");
+  }
   return variants;
 }
 

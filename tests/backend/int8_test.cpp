@@ -36,10 +36,14 @@ struct Pair {
   std::unique_ptr<Weight> weight;
 };
 
-Pair quantised(std::unique_ptr<Backend> backend, std::span<const HostTensor> parts) {
+Pair converted(std::unique_ptr<Backend> backend, std::span<const HostTensor> parts, DType dtype) {
   backend->reserve(600, 16, parts[0].cols, 64);
-  auto weight = backend->prepare_weight(parts, DType::kInt8);
+  auto weight = backend->prepare_weight(parts, dtype);
   return {.backend = std::move(backend), .weight = std::move(weight)};
+}
+
+Pair quantised(std::unique_ptr<Backend> backend, std::span<const HostTensor> parts) {
+  return converted(std::move(backend), parts, DType::kInt8);
 }
 
 void check_rows(const CpuVariant& variant, Shape shape, DType stored, std::int64_t most_rows) {
@@ -138,12 +142,12 @@ TEST_CASE("int8 scales hold the largest value, zeros and what is not finite") {
 }
 
 // Two rows of three groups, one group of the first row spoilt.
-void check_spoilt(const CpuVariant& variant, float spoiler) {
+void check_spoilt(const CpuVariant& variant, DType dtype, float spoiler) {
   std::mt19937 random(11);
   const FileTensor file(Matrix::random(33, 192, random), DType::kFloat32);
   const HostTensor parts[] = {file.tensor()};
   Matrix x = Matrix::random(2, 192, random);
-  const Pair cpu = quantised(make_cpu_backend(variant.threads, variant.isa), parts);
+  const Pair cpu = converted(make_cpu_backend(variant.threads, variant.isa), parts, dtype);
   const Matrix clean = product(*cpu.backend, *cpu.weight, nullptr, x, 0, 2);
   x.row(0)[70] = spoiler;
   const Matrix spoilt = product(*cpu.backend, *cpu.weight, nullptr, x, 0, 2);
@@ -151,10 +155,14 @@ void check_spoilt(const CpuVariant& variant, float spoiler) {
   for (std::int64_t n = 0; n < 33; ++n) REQUIRE(std::isnan(spoilt.row(0)[n]));
 }
 
-TEST_CASE("a row that is not finite spoils itself alone under int8") {
+TEST_CASE("a row that is not finite spoils itself alone") {
   for (const CpuVariant& variant : testing::cpu_variants()) {
-    check_spoilt(variant, std::numeric_limits<float>::infinity());
-    check_spoilt(variant, -std::numeric_limits<float>::quiet_NaN());
+    for (const DType dtype : {DType::kInt8, DType::kBFloat16}) {
+      INFO(variant.isa << ", dtype " << static_cast<int>(dtype));
+      check_spoilt(variant, dtype, std::numeric_limits<float>::quiet_NaN());
+      check_spoilt(variant, dtype, -std::numeric_limits<float>::quiet_NaN());
+    }
+    check_spoilt(variant, DType::kInt8, std::numeric_limits<float>::infinity());
   }
 }
 
@@ -166,15 +174,16 @@ TEST_CASE("weights are converted while they are packed") {
   const HostTensor parts[] = {wide.tensor()};
   const HostTensor expected_parts[] = {narrow.tensor()};
   Matrix x = Matrix::random(2, 130, random);
-  const auto reference = make_reference_backend();
-  const auto expected_weight = reference->prepare_weight(expected_parts);
-  const Matrix expected = product(*reference, *expected_weight, nullptr, x, 0, 2);
-  const auto converted = reference->prepare_weight(parts, DType::kBFloat16);
-  REQUIRE(product(*reference, *converted, nullptr, x, 0, 2).same_bits(expected));
+  std::vector<std::unique_ptr<Backend>> backends;
+  backends.push_back(make_reference_backend());
   for (const CpuVariant& variant : testing::cpu_variants()) {
-    const auto backend = make_cpu_backend(variant.threads, variant.isa);
+    backends.push_back(make_cpu_backend(variant.threads, variant.isa));
+  }
+  for (const auto& backend : backends) {
     backend->reserve(8, 8, 130, 64);
+    const auto expected_weight = backend->prepare_weight(expected_parts);
     const auto weight = backend->prepare_weight(parts, DType::kBFloat16);
+    const Matrix expected = product(*backend, *expected_weight, nullptr, x, 0, 2);
     REQUIRE(product(*backend, *weight, nullptr, x, 0, 2).same_bits(expected));
   }
 }

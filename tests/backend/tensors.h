@@ -106,7 +106,8 @@ class FileTensor {
   std::vector<std::byte> bytes_;
 };
 
-// The CPU backends that this processor runs: AVX2 and AVX-512 with 1, 2 and 3 threads, AVX-VNNI.
+// The CPU backends that this processor runs: AVX2, AVX-512 and AMX with 1, 2 and 3 threads,
+// AVX-VNNI.
 struct CpuVariant {
   const char* isa;
   int threads;

@@ -1,6 +1,6 @@
 // A whole model's steps against the machine's own roofs, in one run.
 //
-//   bench_model FOLDER [--threads N] [--isa avx2|avx512] [--dtype float32|float16|bfloat16]
+//   bench_model FOLDER [--threads N] [--isa avx2|avx512|amx] [--dtype float32|float16|bfloat16]
 //               [--quantization int8] [--kv-cache-dtype int8|fp8|...] [--context 160]
 //               [--prefill 512] [--seconds 1.5] [--json FILE]
 //               [--only prefill|decode] [--ops yes]
@@ -159,7 +159,7 @@ void run(const Arguments& arguments) {
   if (load.threads <= 0) load.threads = engine::cpu::available_cpus();
   load.longest = std::max(arguments.context, arguments.prefill);
   LoadedModel model(load);
-  const bool wide = model.backend_name() == "cpu-avx512";
+  const bool wide = model.backend_name() != "cpu-avx2";
   RoofGauge gauge(load.threads, wide, model.weight_bytes());
   std::printf("%s, %s, %d threads, %.0f MB of weights, loaded in %.2f s, context %d\n\n",
               arguments.load.folder.filename().c_str(), std::string(model.backend_name()).c_str(),

@@ -1,6 +1,6 @@
 // Benchmark of the CPU backend's ops against the machine's own roofs.
 //
-//   bench_ops [--threads N] [--isa avx2|avx512] [--dtype float32|float16|bfloat16|int8]
+//   bench_ops [--threads N] [--isa avx2|avx512|amx] [--dtype float32|float16|bfloat16|int8]
 //             [--only attention|linear]
 //
 // Shapes are those of a Llama of 100 million parameters (12 layers, 768 wide, 12 heads, 4 KV heads,
@@ -63,7 +63,7 @@ struct Bench {
       : options(given),
         pool(given.threads > 0 ? given.threads : cpu::available_cpus()),
         backend(make_cpu_backend(pool.num_threads(), given.isa)),
-        wide(backend->name() == "cpu-avx512") {
+        wide(backend->name() != "cpu-avx2") {
     backend->reserve(512, 64, 4096, 4096);
   }
 };
@@ -256,7 +256,8 @@ bool parse(int argc, char** argv, Options& options) {
 int main(int argc, char** argv) {
   quire::bench::Options options;
   if (!quire::bench::parse(argc, argv, options)) {
-    std::fprintf(stderr, "bench_ops [--threads N] [--isa avx2|avx512] [--dtype D] [--only KIND]\n");
+    std::fprintf(stderr,
+                 "bench_ops [--threads N] [--isa avx2|avx512|amx] [--dtype D] [--only KIND]\n");
     return 2;
   }
   quire::bench::run(options);

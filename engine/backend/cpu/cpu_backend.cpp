@@ -42,6 +42,14 @@ Kernels avx512() {
   return kernels;
 }
 
+Kernels amx() {
+  Kernels kernels = avx512();
+  kernels.name = "amx";
+  kernels.linear[static_cast<int>(DType::kBFloat16)] = cpu::amx_bfloat16_kernels();
+  kernels.many_int8 = cpu::amx_int8_kernels();
+  return kernels;
+}
+
 Kernels choose_kernels(std::string_view isa) {
   if (!cpu::has_avx2()) throw StartupError("this processor lacks AVX2, FMA or F16C");
   if (isa == "avx2") return avx2_or_avx_vnni(false);
@@ -49,9 +57,11 @@ Kernels choose_kernels(std::string_view isa) {
     if (!cpu::has_avx_vnni()) throw StartupError("this processor lacks AVX-VNNI");
     return avx2_or_avx_vnni(true);
   }
-  if (!isa.empty() && isa != "avx512") {
-    throw StartupError("unknown instruction set (avx2, avxvnni and avx512 are known)");
+  if (!isa.empty() && isa != "avx512" && isa != "amx") {
+    throw StartupError("unknown instruction set (avx2, avxvnni, avx512 and amx are known)");
   }
+  if (isa != "avx512" && cpu::has_amx()) return amx();
+  if (isa == "amx") throw StartupError("no AMX with bfloat16 and int8 here");
   if (cpu::has_avx512()) return avx512();
   if (isa == "avx512") throw StartupError("this processor lacks AVX-512 F, BW, VL or DQ");
   return avx2_or_avx_vnni(cpu::has_avx_vnni());

@@ -13,23 +13,35 @@
 
 #include "engine/backend/backend.h"
 #include "engine/backend/int8_format.h"
+#include "engine/backend/split_format.h"
 
 namespace quire::engine::cpu {
 
 // --- matrix products --------------------------------------------------------------------------
 
 inline constexpr std::int64_t kPanelColumns = 32;  // output features per panel of a packed weight
-inline constexpr int kMaxTileRows = 14;            // 28 accumulators and 4 more: 32 registers
+inline constexpr int kMaxTileRows = 32;            // of any kernel
 
-// Floats between the k's of a packed block of `rows` rows of x: a power of two keeps them aligned.
+// Words between the k's of a packed block of `rows` rows of x: a power of two keeps them aligned.
 [[nodiscard]] constexpr int packed_stride(int rows) {
   return rows == 1 ? 1 : rows <= 4 ? 4 : rows <= 8 ? 8 : 16;
 }
+
+// The same for kernels that read a packed block row by row.
+[[nodiscard]] constexpr int rows_as_they_are(int rows) { return rows; }
+[[nodiscard]] constexpr int rows_of_tile(int) { return 16; }
+
+// From this many rows on matrix tiles pay for int8, in spite of the scaling between its groups.
+inline constexpr std::int64_t kManyRows = 64;
 
 // Bytes of one k of a panel: 32 weights.
 [[nodiscard]] constexpr std::int64_t line_bytes(DType dtype) {
   return kPanelColumns * dtype_bytes(dtype);
 }
+
+// One unit of a panel of bfloat16 pairs: 32 k's by 16 columns, [k / 2][column][k % 2], then the
+// same of the other 16 columns.
+inline constexpr std::int64_t kSplitUnitBytes = kPanelColumns * kSplitUnit * 2;
 
 // One unit of an int8 panel: a group of k's by 32 columns in quads, [k / 4][column][k % 4], each
 // weight + 128; then the columns' scales as a bfloat16 line.
@@ -39,7 +51,8 @@ inline constexpr std::int64_t kInt8Words = kInt8Quads + 2;  // of x per group an
 
 // One block of rows by one panel, over `depth` units of k.
 struct LinearTile {
-  const float* x = nullptr;      // [depth][unit_words][packed_stride(rows)], 4 bytes each
+  int rows = 0;
+  const float* x = nullptr;      // [depth][unit_words][stride(rows)], 4 bytes each
   const std::byte* w = nullptr;  // [depth] units of the panel
   float* y = nullptr;            // [rows][y_stride]: partial sums, carried exactly between calls
   std::int64_t y_stride = 0;
@@ -52,18 +65,25 @@ struct LinearTile {
 };
 using LinearKernel = void (*)(const LinearTile& tile);
 
-// The product on one type of weight. k is cut into units: single k's, or the groups of int8.
+// The product on one type of weight. k is cut into units: single k's, the groups of int8, or what
+// a matrix tile takes.
 struct LinearKernels {
-  int max_rows = 0;                          // of a tile
-  std::int64_t unit = 1;                     // k's
-  std::int64_t unit_bytes = 0;               // of a panel
-  std::int64_t unit_words = 1;               // of a packed row of x
-  LinearKernel run[kMaxTileRows + 1] = {};   // by rows of the tile
-  LinearKernel keep[kMaxTileRows + 1] = {};  // and keep the widened panel; null: nothing to widen
+  int max_rows = 0;             // of a tile
+  std::int64_t unit = 1;        // k's
+  std::int64_t unit_bytes = 0;  // of a panel
+  std::int64_t unit_words = 1;  // of a packed row of x
+  // A lone block of rows asks for what lies so many bytes ahead of it; 0: for the next tile.
+  std::int64_t lone_ahead = 0;
+  int (*stride)(int rows) = packed_stride;  // of a packed block of x
+  bool paired = false;                      // weights lie in pairs of k, as matrix tiles read them
+  LinearKernel run[kMaxTileRows + 1] = {};  // by rows of the tile
+  // From three row blocks on the first one keeps the widened panel as float32 lines and the others
+  // read that. Null: nothing to widen.
+  LinearKernel keep[kMaxTileRows + 1] = {};
   // For all blocks of rows but the first where there are many: the panel is in cache by then, and
   // little of the next one is left to ask for. Null: run does.
   LinearKernel again[kMaxTileRows + 1] = {};
-  // rows of x (row_stride apart) to [units][unit_words][packed_stride(rows)].
+  // rows of x (row_stride apart) to [units][unit_words][stride(rows)], words of 4 bytes.
   void (*pack_rows)(const float* x, std::int64_t row_stride, int rows, std::int64_t cols,
                     float* out) = nullptr;
 
@@ -112,6 +132,8 @@ struct Kernels {
   std::string_view name;
   // By dtype: kFloat32, kFloat16, kBFloat16, kInt8.
   LinearKernels linear[4] = {};
+  // int8 for kManyRows rows and more: the same bits from the same panels. max_rows 0: none.
+  LinearKernels many_int8 = {};
   AttentionKernel attention[5] = {};  // and kFp8E4M3
 
   // out = x * factor + 0: no zero comes out negative
@@ -136,11 +158,17 @@ struct Kernels {
 // int8 through AVX-VNNI, for the place of AVX2's where the processor has it. The AVX-512 table's
 // int8 needs AVX-512 VNNI; elsewhere AVX2's takes its place (cpu_backend.cpp chooses).
 [[nodiscard]] LinearKernels avx_vnni_int8_kernels();
+// bfloat16 on matrix tiles, for the place of AVX-512's: another arithmetic (split_format.h).
+[[nodiscard]] LinearKernels amx_bfloat16_kernels();
+// int8 on matrix tiles, for many rows: the same exact sums.
+[[nodiscard]] LinearKernels amx_int8_kernels();
 
 // Whether this processor and its operating system run them.
 [[nodiscard]] bool has_avx2();
 [[nodiscard]] bool has_avx512();
 [[nodiscard]] bool has_avx_vnni();
 [[nodiscard]] bool has_avx512_vnni();
+// AMX for bfloat16 and int8. Asks the system to let this process use tiles.
+[[nodiscard]] bool has_amx();
 
 }  // namespace quire::engine::cpu

@@ -1,5 +1,8 @@
 // The kernels for AVX-512 (F, BW, VL, DQ). kernels_avx2.cpp explains the form of this file.
+#include <cpuid.h>
 #include <immintrin.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include <cstddef>
 #include <cstdint>
@@ -9,8 +12,9 @@
 #define INLINE __attribute__((always_inline)) inline
 #if defined(__clang__)
 #define UNROLL _Pragma("clang loop unroll(full)")
-#pragma clang attribute push(                                                        \
-        __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,avx2,fma,f16c"))), \
+#pragma clang attribute push(                                                           \
+        __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,avx512bf16,amx-tile," \
+                              "amx-bf16,amx-int8,avx2,fma,f16c"))),                     \
             apply_to = function)
 #else
 #define UNROLL _Pragma("GCC unroll 32")
@@ -41,6 +45,9 @@ struct Fp8Code {
 #include "engine/backend/cpu/vector_avx512.inc"
 // After the vectors that they are written in.
 #include "engine/backend/cpu/int8_kernel.inc"
+// Tiles of products, for the places of those before it.
+#include "engine/backend/cpu/amx_kernel.inc"
+// Any place does for these.
 #include "engine/backend/cpu/linear_kernel.inc"
 // exp comes with attention.
 #include "engine/backend/cpu/attention_kernel.inc"
@@ -96,6 +103,21 @@ const Kernels& avx512_kernels() {
 bool has_avx512() {
   return has_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
          __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq");
+}
+
+LinearKernels amx_bfloat16_kernels() { return avx512::amx_bfloat16(); }
+LinearKernels amx_int8_kernels() { return avx512::amx_int8(); }
+
+bool has_amx() {
+  constexpr unsigned kTileInt8BFloat16 = 3u << 24 | 1u << 22;  // cpuid 7, edx
+  constexpr unsigned kAvx512BFloat16 = 1u << 5;                // cpuid 7, 1, eax
+  constexpr long kAskForState = 0x1023;                        // ARCH_REQ_XCOMP_PERM
+  constexpr long kTileData = 18;
+  unsigned a = 0, b = 0, c = 0, d = 0;
+  if (!has_avx512_vnni() || __get_cpuid_count(7, 0, &a, &b, &c, &d) == 0) return false;
+  if ((d & kTileInt8BFloat16) != kTileInt8BFloat16) return false;
+  if (__get_cpuid_count(7, 1, &a, &b, &c, &d) == 0 || (a & kAvx512BFloat16) == 0) return false;
+  return syscall(SYS_arch_prctl, kAskForState, kTileData) == 0;
 }
 
 bool has_avx512_vnni() { return has_avx512() && __builtin_cpu_supports("avx512vnni"); }

@@ -32,7 +32,7 @@ void prefetch_rows(const float* y, std::int64_t stride, std::int64_t rows) {
 
 // Words of a packed block of x, of as many rows as a tile takes.
 std::int64_t words_of_block(const LinearKernels& kernels, std::int64_t cols) {
-  return kernels.units(cols) * kernels.unit_words * packed_stride(kernels.max_rows);
+  return kernels.units(cols) * kernels.unit_words * kernels.stride(kernels.max_rows);
 }
 
 }  // namespace
@@ -40,10 +40,13 @@ std::int64_t words_of_block(const LinearKernels& kernels, std::int64_t cols) {
 void Linear::reserve(std::int64_t max_features) {
   max_features_ = max_features;
   std::int64_t words = 0;
-  for (const LinearKernels& kernels : kernels_.linear) {
+  const auto make_room = [&](const LinearKernels& kernels) {
+    if (kernels.max_rows == 0) return;
     const std::int64_t blocks = divide_up(kGroupRows, kernels.max_rows);
     words = std::max(words, blocks * words_of_block(kernels, max_features));
-  }
+  };
+  for (const LinearKernels& kernels : kernels_.linear) make_room(kernels);
+  make_room(kernels_.many_int8);
   packed_ = HostMemory(words * kWord);
   scratch_ = HostMemory(pool_.num_threads() * (kDepth + 16 + kGroupRows) * kPanelColumns * kWord);
 }
@@ -71,7 +74,10 @@ void Linear::run(TensorView x, const PackedWeight& weight, const float* bias, Te
 
 Linear::Job Linear::plan(TensorView x, const PackedWeight& weight, const float* bias,
                          TensorView out) const {
-  const LinearKernels& kernels = kernels_.linear[static_cast<int>(weight.dtype())];
+  const bool many =
+      weight.dtype() == DType::kInt8 && x.rows >= kManyRows && kernels_.many_int8.max_rows > 0;
+  const LinearKernels& kernels =
+      many ? kernels_.many_int8 : kernels_.linear[static_cast<int>(weight.dtype())];
   Job job{.x = x, .weight = weight, .kernels = kernels, .bias = bias, .out = out};
   job.num_blocks = divide_up(x.rows, kernels.max_rows);
   job.num_depths = divide_up(weight.cols(), kDepth);
@@ -96,19 +102,32 @@ void Linear::run_group(const Job& job) {
   }
 }
 
+// A lone block is packed in parts of k, so that no thread waits for another.
 void Linear::pack(const Job& job) {
-  pool_.run_if(job.x.rows * job.x.cols >= kSharedPacking, job.num_blocks,
+  const std::int64_t units = job.weight.num_units();
+  const std::int64_t parts =
+      job.num_blocks == 1 ? std::min<std::int64_t>(units, pool_.num_threads()) : 1;
+  pool_.run_if(job.x.rows * job.x.cols >= kSharedPacking, job.num_blocks * parts,
                [&](const WorkItem& item) {
-                 job.kernels.pack_rows(job.x.row(job.first_row(item.index)), job.x.row_stride,
-                                       job.block_rows(item.index), job.x.cols,
-                                       packed_.floats() + item.index * job.block_words);
+                 const std::int64_t block = item.index / parts;
+                 const std::int64_t part = item.index % parts;
+                 const std::int64_t unit = units * part / parts;
+                 const std::int64_t k = unit * job.kernels.unit;
+                 const std::int64_t end =
+                     std::min(units * (part + 1) / parts * job.kernels.unit, job.x.cols);
+                 job.kernels.pack_rows(job.x.row(job.first_row(block)) + k, job.x.row_stride,
+                                       job.block_rows(block), end - k, packed_at(job, block, unit));
                });
+}
+
+float* Linear::packed_at(const Job& job, std::int64_t block, std::int64_t unit) const {
+  return packed_.floats() + block * job.block_words +
+         unit * job.kernels.unit_words * job.kernels.stride(job.block_rows(block));
 }
 
 const float* Linear::packed(const Job& job, std::int64_t block, std::int64_t unit) const {
   if (job.x.rows == 1 && job.kernels.unit == 1) return job.x.row(0) + unit;
-  return packed_.floats() + block * job.block_words +
-         unit * job.kernels.unit_words * packed_stride(job.block_rows(block));
+  return packed_at(job, block, unit);
 }
 
 // One panel over some blocks of k. A panel that sticks out over the last column computes into
@@ -156,8 +175,12 @@ void Linear::run_tiles(const Job& job, LinearTile tile, int worker, std::int64_t
   float* widened = scratch_.floats() + worker * (kDepth + 16 + kGroupRows) * kPanelColumns;
   float* y = tile.y;
   tile.prefetch_step = divide_up(kernels.unit_bytes, job.num_blocks);
+  if (job.num_blocks == 1 && kernels.lone_ahead > 0) {
+    tile.prefetch = reinterpret_cast<const char*>(tile.w) + kernels.lone_ahead;
+  }
   for (std::int64_t block = 0; block < job.num_blocks; ++block) {
     const int rows = job.block_rows(block);
+    tile.rows = rows;
     tile.x = packed(job, block, unit);
     tile.y = y + job.first_row(block) * tile.y_stride;
     if (block + 1 < job.num_blocks) {

@@ -4,7 +4,8 @@
 // Rows go in groups of kGroupRows, evenly split into blocks of at most the kernels' tile; k goes in
 // blocks of at most kDepth, small enough that a packed block of x rests in cache; panels are the
 // work items of the threads. Every element is the serial chain over k that the reference computes
-// (linear_kernel.inc, int8_kernel.inc), so none of these cuts can be seen in the result.
+// (linear_kernel.inc, int8_kernel.inc, amx_kernel.inc), so none of these cuts can be seen in the
+// result.
 
 #include <cstdint>
 
@@ -56,12 +57,13 @@ class Linear final {
   void run_panel(const Job& job, const WorkItem& item, std::int64_t depth_begin,
                  std::int64_t depth_end);
   void run_tiles(const Job& job, LinearTile tile, int worker, std::int64_t unit);
+  [[nodiscard]] float* packed_at(const Job& job, std::int64_t block, std::int64_t unit) const;
   [[nodiscard]] const float* packed(const Job& job, std::int64_t block, std::int64_t unit) const;
 
   const Kernels& kernels_;
   ThreadPool& pool_;
   std::int64_t max_features_ = 0;
-  HostMemory packed_;   // x of one group: [block][unit][word][packed_stride]
+  HostMemory packed_;   // x of one group: [block][unit][word][stride]
   HostMemory scratch_;  // [worker]: a widened panel block, then the partial sums of a padded panel
 };
 

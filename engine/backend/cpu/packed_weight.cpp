@@ -41,6 +41,7 @@ PackedWeight::PackedWeight(std::span<const HostTensor> parts, DType dtype, const
   const LinearKernels& format = kernels.linear[static_cast<int>(dtype)];
   num_units_ = format.units(shape_.cols);
   unit_bytes_ = format.unit_bytes;
+  paired_ = format.paired;
   const std::int64_t panel_bytes = num_units_ * unit_bytes_;
   memory_ = HostMemory(num_panels() * panel_bytes);
   const PanelPacker packer(parts, shape_, kernels);
@@ -57,12 +58,21 @@ PackedWeight::PackedWeight(std::span<const HostTensor> parts, DType dtype, const
 
 void PackedWeight::copy_row(std::int64_t row, float* out) const {
   if (shape_.dtype == DType::kInt8) return copy_int8_row(row, out);
+  if (paired_) return copy_paired_row(row, out);
   const std::byte* source =
       at(row / kPanelColumns, 0) +
       place_in_line(row % kPanelColumns, shape_.dtype) * dtype_bytes(shape_.dtype);
   for (std::int64_t k = 0; k < shape_.cols; ++k) {
     out[k] = load_float(source, shape_.dtype);
     source += unit_bytes_;
+  }
+}
+
+void PackedWeight::copy_paired_row(std::int64_t row, float* out) const {
+  for (std::int64_t k = 0; k < shape_.cols; ++k) {
+    const std::byte* unit = at(row / kPanelColumns, k / kSplitUnit);
+    out[k] =
+        load_float(unit + place_of_pair(k % kSplitUnit, row % kPanelColumns), DType::kBFloat16);
   }
 }
 

@@ -4,8 +4,9 @@
 // [panel][unit of k][32 columns]: a panel is 32 output features, padded with zeros at the end.
 // Of the float types a unit is one k, its 32 weights a line. A bfloat16 line is 64 bytes: word j
 // holds column j in its lower and column j + 16 in its upper half, so that widening is one shift
-// and one AND; float16 and float32 lines hold the columns in order. An int8 unit is a group of
-// kInt8Group k's (kernels.h: the layout; int8_format.h: the arithmetic).
+// and one AND; float16 and float32 lines hold the columns in order. Under AMX a unit of bfloat16 is
+// kSplitUnit k's in two tiles, and an int8 unit a group of kInt8Group k's (kernels.h: the layouts;
+// split_format.h and int8_format.h: the arithmetic).
 //
 // The parts may be of any float type: packing converts. It goes on the pool's threads through the
 // rows in slices, and lets each slice's source go (HostTensor::let_go): what is resident beside the
@@ -47,11 +48,13 @@ class PackedWeight final : public Weight {
  private:
   static constexpr std::int64_t kSlice = std::int64_t{4} << 20;  // bytes of packed panels
 
+  void copy_paired_row(std::int64_t row, float* out) const;
   void copy_int8_row(std::int64_t row, float* out) const;
 
   StackedShape shape_;
   std::int64_t num_units_;
   std::int64_t unit_bytes_;
+  bool paired_ = false;  // LinearKernels::paired
   HostMemory memory_;
 };
 

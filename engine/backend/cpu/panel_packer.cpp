@@ -7,7 +7,7 @@ namespace quire::engine::cpu {
 namespace {
 
 constexpr std::int64_t kDepth = 256;  // of k at a time: the lines stay in cache for all 32 columns
-static_assert(kDepth % kInt8Group == 0);
+static_assert(kDepth % kInt8Group == 0 && kDepth % kSplitUnit == 0);
 
 // A column of a panel, `Word` being as wide as an element.
 template <typename Word>
@@ -41,12 +41,15 @@ PanelPacker::Source PanelPacker::row(std::int64_t stacked_row) const {
 
 void PanelPacker::pack(std::int64_t panel, std::byte* out) const {
   const std::int64_t columns = std::min(kPanelColumns, shape_.rows - panel * kPanelColumns);
+  const bool paired = kernels_.linear[static_cast<int>(shape_.dtype)].paired;
   for (std::int64_t k = 0; k < shape_.cols; k += kDepth) {
     const std::int64_t depth = std::min(kDepth, shape_.cols - k);
     for (std::int64_t column = 0; column < columns; ++column) {
       const Source source = row(panel * kPanelColumns + column);
       if (shape_.dtype == DType::kInt8) {
         pack_int8(source, column, k, depth, out);
+      } else if (paired) {
+        pack_pairs(source, column, k, depth, out);
       } else {
         pack_floats(source, column, k, depth, out);
       }
@@ -69,6 +72,26 @@ void PanelPacker::pack_floats(const Source& source, std::int64_t column, std::in
       store_float(target, shape_.dtype, load_float(from, source.dtype));
       from += source.stride * dtype_bytes(source.dtype);
       target += line_bytes(shape_.dtype);
+    }
+  }
+}
+
+void PanelPacker::pack_pairs(const Source& source, std::int64_t column, std::int64_t first,
+                             std::int64_t count, std::byte* out) const {
+  const std::int64_t step = source.stride * dtype_bytes(source.dtype);
+  const std::byte* from = source.data + first * step;
+  std::byte* target = out + first / kSplitUnit * kSplitUnitBytes;
+  for (std::int64_t left = count; left > 0; left -= kSplitUnit, target += kSplitUnitBytes) {
+    const std::int64_t here = std::min(left, kSplitUnit);
+    if (source.dtype == DType::kBFloat16 && source.stride == 1 && here == kSplitUnit) {
+      for (std::int64_t k = 0; k < kSplitUnit; k += 2, from += 2 * step) {
+        std::memcpy(target + place_of_pair(k, column), from, sizeof(std::uint32_t));
+      }
+      continue;
+    }
+    for (std::int64_t k = 0; k < here; ++k, from += step) {
+      store_float(target + place_of_pair(k, column), DType::kBFloat16,
+                  load_float(from, source.dtype));
     }
   }
 }

@@ -7,6 +7,7 @@
 #include <span>
 
 #include "engine/backend/cpu/kernels.h"
+#include "engine/backend/split_format.h"
 #include "engine/backend/stacked_tensors.h"
 #include "engine/tensor.h"
 
@@ -16,6 +17,10 @@ namespace quire::engine::cpu {
 [[nodiscard]] constexpr std::int64_t place_in_line(std::int64_t column, DType dtype) {
   if (dtype != DType::kBFloat16) return column;
   return column < 16 ? 2 * column : 2 * (column - 16) + 1;
+}
+// Of a unit of bfloat16 pairs (packed_weight.h), in bytes: weight k of the unit.
+[[nodiscard]] constexpr std::int64_t place_of_pair(std::int64_t k, std::int64_t column) {
+  return column / 16 * (kSplitUnit * 16 * 2) + k / 2 * 64 + column % 16 * 4 + k % 2 * 2;
 }
 // Of an int8 unit, in bytes: weight k of the group, and a column's scale.
 [[nodiscard]] constexpr std::int64_t place_of_int8(std::int64_t k, std::int64_t column) {
@@ -44,6 +49,8 @@ class PanelPacker final {
   [[nodiscard]] Source row(std::int64_t stacked_row) const;
   void pack_floats(const Source& source, std::int64_t column, std::int64_t first,
                    std::int64_t count, std::byte* out) const;
+  void pack_pairs(const Source& source, std::int64_t column, std::int64_t first, std::int64_t count,
+                  std::byte* out) const;
   void pack_int8(const Source& source, std::int64_t column, std::int64_t first, std::int64_t count,
                  std::byte* out) const;
 
