@@ -139,11 +139,18 @@ std::string store_text(std::string& target, Text v) {
   return {};
 }
 
-std::string store_shutdown_timeout(ServeConfig& c, Text v) {
+std::string store_duration(std::chrono::milliseconds& target, Text v) {
   const auto value = parse_duration(v);
   if (!value) return kBadDuration;
-  c.shutdown_timeout = *value;
+  target = *value;
   return {};
+}
+
+std::string store_write_stall_timeout(ServeConfig& c, Text v) {
+  if (std::string error = store_duration(c.http.write_stall_timeout, v); !error.empty()) {
+    return error;
+  }
+  return c.http.write_stall_timeout.count() > 0 ? "" : "must be above 0";
 }
 
 std::string store_body_size(ServeConfig& c, Text v) {
@@ -302,7 +309,11 @@ constexpr std::array kSettings = {
     SettingSpec{"allowed-origins", "LIST", "Web origins whose pages may call, with commas between",
                 "none", store_origins},
     SettingSpec{"shutdown-timeout", "TIME", "How long requests in flight may go on after SIGTERM",
-                "30s", store_shutdown_timeout},
+                "30s",
+                [](ServeConfig& c, Text v) { return store_duration(c.shutdown_timeout, v); }},
+    SettingSpec{"write-stall-timeout", "TIME",
+                "How long a client may read nothing of its answer before it is cut off", "30s",
+                store_write_stall_timeout},
     SettingSpec{"max-body-size", "SIZE", "Largest request body", "4MiB", store_body_size},
     SettingSpec{
         "io-threads", "N", "Threads for connections", "1",

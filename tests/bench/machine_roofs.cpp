@@ -92,6 +92,26 @@ __attribute__((target("avx2"))) void int8_narrow(long rounds) {
   integer_sink = sums[0][0];
 }
 
+// Four tiles of sums by turns, of zeros: 16 rows by 16 columns by 32 k's each.
+void bfloat16_tiles(long rounds) {
+  struct alignas(64) {
+    unsigned char palette = 1, start_row = 0, reserved[14] = {};
+    unsigned short row_bytes[16] = {64, 64, 64, 64, 64, 64};
+    unsigned char rows[16] = {16, 16, 16, 16, 16, 16};
+  } shapes;
+  __asm__ volatile(
+      "ldtilecfg %0\n\ttilezero %%tmm0\n\ttilezero %%tmm1\n\ttilezero %%tmm2\n\t"
+      "tilezero %%tmm3\n\ttilezero %%tmm4\n\ttilezero %%tmm5"
+      :
+      : "m"(shapes));
+  for (long r = 0; r < rounds; ++r) {
+    __asm__ volatile(
+        "tdpbf16ps %%tmm5, %%tmm4, %%tmm0\n\ttdpbf16ps %%tmm5, %%tmm4, %%tmm1\n\t"
+        "tdpbf16ps %%tmm5, %%tmm4, %%tmm2\n\ttdpbf16ps %%tmm5, %%tmm4, %%tmm3" ::);
+  }
+  __asm__ volatile("tilerelease");
+}
+
 __attribute__((target("avx2"))) void read_bytes(const char* data, std::int64_t size) {
   __m256i any[8] = {};
   for (std::int64_t at = 0; at < size; at += 256) {
@@ -154,6 +174,15 @@ double int8_roof(engine::cpu::ThreadPool& pool, bool vnni) {
   const double ops =
       pool.num_threads() * static_cast<double>(kRounds) * (vnni ? 24 * 128 : 10 * 64);
   return ops / median_seconds(call, 0.01);
+}
+
+double tile_roof(engine::cpu::ThreadPool& pool) {
+  constexpr long kRounds = 20000;
+  const auto call = [&] {
+    pool.run(pool.num_threads(), [&](const WorkItem&) { bfloat16_tiles(kRounds); });
+  };
+  const double flops = pool.num_threads() * static_cast<double>(kRounds) * 4 * (16 * 16 * 32 * 2);
+  return flops / median_seconds(call, 0.1);
 }
 
 ReadRoof::ReadRoof(std::int64_t bytes) : data_(engine::map_zeroed(bytes)), bytes_(bytes) {

@@ -195,8 +195,9 @@ def main() -> int:
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     queue = str(max(options.streams, options.stalled + options.good))
-    with Daemon("--max-queue-len", queue, "--kv-cache-memory", "64MiB", "--log-level",
-                "warning") as daemon:
+    # Those that stand still are not to be cut off before the last one stands.
+    with Daemon("--max-queue-len", queue, "--kv-cache-memory", "64MiB", "--log-level", "warning",
+                "--write-stall-timeout", "30m") as daemon:
         if options.what == "crowd":
             figures = asyncio.run(crowd(daemon, options.streams))
         else:
