@@ -2,6 +2,8 @@
 
 #include <dlfcn.h>
 
+#include <algorithm>
+#include <chrono>
 #include <stdexcept>
 #include <vector>
 
@@ -16,6 +18,9 @@ namespace quire::engine::bench {
 #ifdef QUIRE_HAS_CUBLAS_LT
 
 namespace {
+
+constexpr std::size_t kWorkspace = std::size_t{64} << 20;
+constexpr std::int64_t kMoreThanCaches = std::int64_t{256} << 20;
 
 void* open_any(std::initializer_list<const char*> names) {
   for (const char* name : names) {
@@ -70,6 +75,10 @@ struct CublasLt::Library {
     QUIRE_FIND(cublas, layout_create, cublasLtMatrixLayoutCreate);
     QUIRE_FIND(cublas, layout_destroy, cublasLtMatrixLayoutDestroy);
     QUIRE_FIND(cublas, matmul, cublasLtMatmul);
+    QUIRE_FIND(cublas, preference_create, cublasLtMatmulPreferenceCreate);
+    QUIRE_FIND(cublas, preference_destroy, cublasLtMatmulPreferenceDestroy);
+    QUIRE_FIND(cublas, preference_set, cublasLtMatmulPreferenceSetAttribute);
+    QUIRE_FIND(cublas, heuristic, cublasLtMatmulAlgoGetHeuristic);
     check(create(&handle), "cublasLtCreate");
   }
   ~Library() { (void)destroy(handle); }
@@ -89,6 +98,10 @@ struct CublasLt::Library {
   decltype(&cublasLtMatrixLayoutCreate) layout_create = nullptr;
   decltype(&cublasLtMatrixLayoutDestroy) layout_destroy = nullptr;
   decltype(&cublasLtMatmul) matmul = nullptr;
+  decltype(&cublasLtMatmulPreferenceCreate) preference_create = nullptr;
+  decltype(&cublasLtMatmulPreferenceDestroy) preference_destroy = nullptr;
+  decltype(&cublasLtMatmulPreferenceSetAttribute) preference_set = nullptr;
+  decltype(&cublasLtMatmulAlgoGetHeuristic) heuristic = nullptr;
   cublasLtHandle_t handle = nullptr;
 };
 
@@ -116,6 +129,74 @@ class DeviceCopy {
   CUdeviceptr data_ = 0;
 };
 
+struct Size {
+  std::int64_t m, n, k;
+};
+
+// What x weight^T is to the library, whose matrices are column-major: a row-major [rows, k] is its
+// [k, rows].
+template <typename Library>
+struct Problem {
+  Problem(const Library& library, const Size& size, cudaDataType_t in, cudaDataType_t out)
+      : lt(&library) {
+    const auto n = static_cast<std::uint64_t>(size.n);
+    const auto m = static_cast<std::uint64_t>(size.m);
+    const auto k = static_cast<std::uint64_t>(size.k);
+    check(lt->desc_create(&desc, CUBLAS_COMPUTE_32F, CUDA_R_32F), "description");
+    const cublasOperation_t transposed = CUBLAS_OP_T;
+    check(lt->desc_set(desc, CUBLASLT_MATMUL_DESC_TRANSA, &transposed, sizeof transposed),
+          "description");
+    check(lt->layout_create(&a, in, k, n, size.k), "layout");
+    check(lt->layout_create(&b, in, k, m, size.k), "layout");
+    check(lt->layout_create(&c, out, n, m, size.n), "layout");
+  }
+  ~Problem() {
+    for (const cublasLtMatrixLayout_t layout : {a, b, c}) (void)lt->layout_destroy(layout);
+    (void)lt->desc_destroy(desc);
+  }
+  Problem(const Problem&) = delete;
+  Problem& operator=(const Problem&) = delete;
+
+  const Library* lt;
+  cublasLtMatmulDesc_t desc = nullptr;
+  cublasLtMatrixLayout_t a = nullptr;
+  cublasLtMatrixLayout_t b = nullptr;
+  cublasLtMatrixLayout_t c = nullptr;
+};
+
+template <typename Library>
+cublasLtMatmulAlgo_t first_choice(const Library& lt, const Problem<Library>& problem) {
+  cublasLtMatmulPreference_t preference = nullptr;
+  check(lt.preference_create(&preference), "preference");
+  check(lt.preference_set(preference, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, &kWorkspace,
+                          sizeof kWorkspace),
+        "preference");
+  cublasLtMatmulHeuristicResult_t result{};
+  int found = 0;
+  check(lt.heuristic(lt.handle, problem.desc, problem.a, problem.b, problem.c, problem.c,
+                     preference, 1, &result, &found),
+        "cublasLtMatmulAlgoGetHeuristic");
+  (void)lt.preference_destroy(preference);
+  if (found == 0) throw std::runtime_error("cuBLASLt knows no algorithm");
+  return result.algo;
+}
+
+// Device memory with random bfloat16, one block of it over and over.
+template <typename Library>
+std::unique_ptr<DeviceCopy<Library>> random_copy(const Library& lt, std::int64_t bytes) {
+  std::mt19937 random(17);
+  std::vector<std::byte> block;
+  (void)Matrix::random(1, 1 << 20, random).as_weight(DType::kBFloat16, block);
+  auto copy = std::make_unique<DeviceCopy<Library>>(lt, static_cast<std::size_t>(bytes));
+  const auto step = static_cast<std::int64_t>(block.size());
+  for (std::int64_t at = 0; at < bytes; at += step) {
+    const auto size = static_cast<std::size_t>(std::min(step, bytes - at));
+    check(lt.to_device(copy->address() + static_cast<CUdeviceptr>(at), block.data(), size),
+          "cuMemcpyHtoD");
+  }
+  return copy;
+}
+
 }  // namespace
 
 std::unique_ptr<CublasLt> CublasLt::open(std::string& why) {
@@ -137,7 +218,6 @@ std::unique_ptr<CublasLt> CublasLt::open(std::string& why) {
 CublasLt::CublasLt(std::unique_ptr<Library> library) : library_(std::move(library)) {}
 CublasLt::~CublasLt() = default;
 
-// The library's matrices are column-major: a row-major [rows, k] is its [k, rows].
 Matrix CublasLt::product(const Matrix& x, const Matrix& weight, DType dtype) {
   const Library& lt = *library_;
   std::vector<std::byte> bytes;
@@ -149,30 +229,45 @@ Matrix CublasLt::product(const Matrix& x, const Matrix& weight, DType dtype) {
   const auto out_bytes = static_cast<std::size_t>(out.rows() * out.cols()) * sizeof(float);
   const DeviceCopy<Library> c(lt, out_bytes);
 
-  const auto n = static_cast<std::uint64_t>(weight.rows());
-  const auto m = static_cast<std::uint64_t>(x.rows());
-  const auto k = static_cast<std::uint64_t>(x.cols());
-  cublasLtMatmulDesc_t desc = nullptr;
-  cublasLtMatrixLayout_t of_a = nullptr;
-  cublasLtMatrixLayout_t of_b = nullptr;
-  cublasLtMatrixLayout_t of_c = nullptr;
-  check(lt.desc_create(&desc, CUBLAS_COMPUTE_32F, CUDA_R_32F), "description");
-  const cublasOperation_t transposed = CUBLAS_OP_T;
-  check(lt.desc_set(desc, CUBLASLT_MATMUL_DESC_TRANSA, &transposed, sizeof transposed),
-        "description");
-  check(lt.layout_create(&of_a, data_type(dtype), k, n, static_cast<std::int64_t>(k)), "layout");
-  check(lt.layout_create(&of_b, data_type(dtype), k, m, static_cast<std::int64_t>(k)), "layout");
-  check(lt.layout_create(&of_c, CUDA_R_32F, n, m, static_cast<std::int64_t>(n)), "layout");
+  const Problem<Library> problem(lt, {x.rows(), weight.rows(), x.cols()}, data_type(dtype),
+                                 CUDA_R_32F);
   const float one = 1.0f;
   const float zero = 0.0f;
-  check(lt.matmul(lt.handle, desc, &one, a.data(), of_a, b.data(), of_b, &zero, c.data(), of_c,
-                  c.data(), of_c, nullptr, nullptr, 0, nullptr),
+  check(lt.matmul(lt.handle, problem.desc, &one, a.data(), problem.a, b.data(), problem.b, &zero,
+                  c.data(), problem.c, c.data(), problem.c, nullptr, nullptr, 0, nullptr),
         "cublasLtMatmul");
   check(lt.synchronize(), "cuCtxSynchronize");
   check(lt.to_host(out.data(), c.address(), out_bytes), "cuMemcpyDtoH");
-  for (const cublasLtMatrixLayout_t layout : {of_a, of_b, of_c}) (void)lt.layout_destroy(layout);
-  (void)lt.desc_destroy(desc);
   return out;
+}
+
+double CublasLt::seconds(std::int64_t m, std::int64_t n, std::int64_t k, int repeats) {
+  const Library& lt = *library_;
+  const Problem<Library> problem(lt, {m, n, k}, CUDA_R_16BF, CUDA_R_16BF);
+  const std::int64_t weight_bytes = n * k * 2;
+  const std::int64_t weights = kMoreThanCaches / weight_bytes + 1;
+  const auto a = random_copy(lt, weight_bytes * weights);
+  const auto b = random_copy(lt, m * k * 2);
+  const DeviceCopy c(lt, static_cast<std::size_t>(m * n) * 2);
+  const DeviceCopy workspace(lt, kWorkspace);
+  const cublasLtMatmulAlgo_t algorithm = first_choice(lt, problem);
+  const float one = 1.0f;
+  const float zero = 0.0f;
+  double seconds = 0.0;
+  for (const int times : {3, repeats}) {
+    const auto begin = std::chrono::steady_clock::now();
+    for (int i = 0; i < times; ++i) {
+      const auto* weight = static_cast<const std::byte*>(a->data()) + i % weights * weight_bytes;
+      check(lt.matmul(lt.handle, problem.desc, &one, weight, problem.a, b->data(), problem.b, &zero,
+                      c.data(), problem.c, c.data(), problem.c, &algorithm, workspace.data(),
+                      kWorkspace, nullptr),
+            "cublasLtMatmul");
+    }
+    check(lt.synchronize(), "cuCtxSynchronize");
+    seconds =
+        std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count() / times;
+  }
+  return seconds;
 }
 
 #else
@@ -186,6 +281,9 @@ std::unique_ptr<CublasLt> CublasLt::open(std::string& why) {
 CublasLt::CublasLt(std::unique_ptr<Library> library) : library_(std::move(library)) {}
 CublasLt::~CublasLt() = default;
 Matrix CublasLt::product(const Matrix&, const Matrix&, DType) {
+  throw std::runtime_error("built without cublasLt.h");
+}
+double CublasLt::seconds(std::int64_t, std::int64_t, std::int64_t, int) {
   throw std::runtime_error("built without cublasLt.h");
 }
 

@@ -10,6 +10,7 @@
 namespace quire::engine::bench {
 
 inline int failures = 0;
+inline bool small = false;  // --small
 
 inline void expect(bool good, const std::string& what, double figure) {
   failures += good ? 0 : 1;
