@@ -1,10 +1,13 @@
 """Writes a Llama-shaped model folder with random weights, for measuring alone; its text is noise.
 
-usage: random_llama.py FOLDER [--shape 100m|1b|tiny|speck] [--dtype bfloat16|float16|float32]
+usage: random_llama.py FOLDER [--shape 100m|1b|8b|tiny|speck] [--dtype bfloat16|float16|float32]
+                       [--torch DEVICE]
 
 100m: 12 layers, 768 wide, 12 heads, 4 KV heads, 2,048 feed-forward, 32,000 words.
 1b:   Llama-3.2-1B's: 16 layers, 2,048 wide, 32 heads, 8 KV heads, 8,192, 128,256 words.
-Both with tied embeddings. Needs numpy (peer_llama_cpp.sh makes an environment that has it).
+8b:   Llama-3-8B's: 32 layers, 4,096 wide, 32 heads, 8 KV heads, 14,336, 128,256 words.
+The first two with tied embeddings. Needs numpy (peer_llama_cpp.sh makes an environment that has
+it). --torch makes the weights by PyTorch on that device: 16 GB by numpy take minutes.
 
 The tokenizer is a byte-level BPE made so that `quire bench` sends the same prompts to any server,
 also to one that it cannot ask for the length of a text: each of its words costs the one or two
@@ -23,6 +26,8 @@ import numpy as np
 SHAPES = {
     "100m": {"layers": 12, "width": 768, "heads": 12, "kv_heads": 4, "ff": 2048, "words": 32000},
     "1b": {"layers": 16, "width": 2048, "heads": 32, "kv_heads": 8, "ff": 8192, "words": 128256},
+    "8b": {"layers": 32, "width": 4096, "heads": 32, "kv_heads": 8, "ff": 14336, "words": 128256,
+           "untied": True},
     "tiny": {"layers": 2, "width": 128, "heads": 4, "kv_heads": 2, "ff": 256, "words": 2048},
     "speck": {"layers": 1, "width": 64, "heads": 2, "kv_heads": 1, "ff": 128, "words": 2048},
 }
@@ -115,6 +120,8 @@ def tensors(s: dict) -> dict[str, list[int]]:
                    name + "mlp.gate_proj.weight": [s["ff"], s["width"]],
                    name + "mlp.up_proj.weight": [s["ff"], s["width"]],
                    name + "mlp.down_proj.weight": [s["width"], s["ff"]]}
+    if s.get("untied"):
+        shapes["lm_head.weight"] = shapes["model.embed_tokens.weight"]
     return shapes | {"model.norm.weight": [s["width"]]}
 
 
@@ -135,12 +142,31 @@ def write_tensor(out, name: str, shape: list[int], dtype: str, dice) -> None:
     for begin in range(0, shape[0], rows_at_once):
         rows = min(rows_at_once, shape[0] - begin)
         values = dice.standard_normal((rows, shape[1]), np.float32) * np.float32(SPREAD)
-        if name.startswith("model.embed"):
+        if name.startswith(("model.embed", "lm_head")):
             values[[i - begin for i in mute_rows() if begin <= i < begin + rows]] = 0
         out.write(encode(values, dtype))
 
 
-def write_weights(path: Path, shape: dict, dtype: str) -> None:
+def torch_writer(device: str):
+    """The same as write_tensor, with PyTorch's dice."""
+    import torch
+    generator = torch.Generator(device).manual_seed(1)
+
+    def write(out, name: str, shape: list[int], dtype: str, _) -> None:
+        kind = getattr(torch, dtype)
+        if len(shape) == 1:
+            values = torch.ones(shape, device=device, dtype=kind)
+        else:
+            values = torch.empty(shape, device=device, dtype=kind)
+            values.normal_(0, SPREAD, generator=generator)
+        if name.startswith(("model.embed", "lm_head")):
+            values[mute_rows()] = 0
+        values.view(torch.uint8).cpu().numpy().tofile(out)
+
+    return write
+
+
+def write_weights(path: Path, shape: dict, dtype: str, write=write_tensor) -> None:
     size = 4 if dtype == "float32" else 2
     header, at = {}, 0
     for name, dims in tensors(shape).items():
@@ -152,8 +178,9 @@ def write_weights(path: Path, shape: dict, dtype: str) -> None:
     dice = np.random.default_rng(1)
     with path.open("wb") as out:
         out.write(struct.pack("<Q", len(text)) + text)
+        out.flush()
         for name, entry in header.items():
-            write_tensor(out, name, entry["shape"], dtype, dice)
+            write(out, name, entry["shape"], dtype, dice)
 
 
 def config(s: dict, dtype: str) -> dict:
@@ -163,7 +190,7 @@ def config(s: dict, dtype: str) -> dict:
             "num_key_value_heads": s["kv_heads"], "head_dim": s["width"] // s["heads"],
             "intermediate_size": s["ff"], "max_position_embeddings": CONTEXT,
             "rope_theta": 500000.0, "rms_norm_eps": 1e-5, "hidden_act": "silu",
-            "attention_bias": False, "mlp_bias": False, "tie_word_embeddings": True,
+            "attention_bias": False, "mlp_bias": False, "tie_word_embeddings": not s.get("untied"),
             "torch_dtype": dtype, "bos_token_id": 0, "eos_token_id": 1}
 
 
@@ -172,12 +199,14 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--shape", choices=SHAPES, default="100m")
     parser.add_argument("--dtype", choices=DTYPES, default="bfloat16")
+    parser.add_argument("--torch", metavar="DEVICE")
     arguments = parser.parse_args()
+    write = torch_writer(arguments.torch) if arguments.torch else write_tensor
     shape, dtype, folder = SHAPES[arguments.shape], arguments.dtype, arguments.folder
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "tokenizer.json").write_text(json.dumps(tokenizer(shape["words"])), encoding="utf-8")
     (folder / "config.json").write_text(json.dumps(config(shape, dtype), indent=1))
-    write_weights(folder / "model.safetensors", shape, dtype)
+    write_weights(folder / "model.safetensors", shape, dtype, write)
 
 
 if __name__ == "__main__":
