@@ -15,7 +15,7 @@ folder=$1
 release=${2:-build/release}
 cuda=${3:-build/cuda-bench}
 
-rm -rf "$folder/bin" "$folder/lib"
+rm -rf "${folder:?}/bin" "${folder:?}/lib"
 mkdir -p "$folder/bin" "$folder/lib"
 programs=("$release/server/quire" "$release/tests/e2e/same_answer")
 for program in "${programs[@]}"; do

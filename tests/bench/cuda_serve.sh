@@ -8,7 +8,7 @@
 # stages that need them are skipped with a line. Each stage has a time limit; all of them together 10
 # minutes. Exit status 0: no stage that ran failed.
 set -uo pipefail
-cd "$(dirname "$0")/../.."
+cd "$(dirname "$0")/../.." || exit 1
 if [[ ! -x ${1:-}/quire ]]; then
   echo "usage: $0 BUNDLE [tokens|same|model|serve|peer]...; cuda_bundle.sh makes the bundle" >&2
   exit 2
@@ -81,13 +81,15 @@ peer() {
 }
 
 for stage in $stages; do
+  echo "== $stage, $(date -u +'%F %T')"
   case $stage in
-    tokens | same | model | serve | peer)
-      echo "== $stage, $(date -u +'%F %T')"
-      "$stage"
-      ;;
+    tokens) tokens ;;
+    same) same ;;
+    model) model ;;
+    serve) serve ;;
+    peer) peer ;;
     *)
-      echo "no such stage: $stage" >&2
+      echo "no such stage" >&2
       exit 2
       ;;
   esac

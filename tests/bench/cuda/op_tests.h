@@ -26,5 +26,8 @@ inline void expect(bool good, const std::string& what, double figure) {
 
 void test_products_against_cublas(Backend& gpu);
 void test_sampling(Backend& gpu);
+// Pages copied on the device, out of it and in again; decodes as graphs beside the ops one by one.
+void test_pages(Backend& gpu);
+void test_graphs(Backend& gpu);
 
 }  // namespace quire::engine::bench
