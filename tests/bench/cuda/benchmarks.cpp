@@ -60,15 +60,15 @@ DeviceBuffer RandomRows::rows(Backend& backend, std::int64_t rows, std::int64_t 
 }
 
 double time_ops(Backend& backend, const BatchInput& batch, const std::function<void(int)>& op) {
-  double seconds = 0.0;
-  for (const int repeats : {3, kRepeats}) {
+  const auto measure = [&](int repeats) {
     backend.begin_step(batch);
     const auto begin = Clock::now();
     for (int i = 0; i < repeats; ++i) op(i);
     backend.end_step();
-    seconds = std::chrono::duration<double>(Clock::now() - begin).count() / repeats;
-  }
-  return seconds;
+    return std::chrono::duration<double>(Clock::now() - begin).count() / repeats;
+  };
+  (void)measure(3);
+  return measure(repeats_of(measure(3)));
 }
 
 TensorView activations(const DeviceBuffer& buffer, std::int64_t rows, std::int64_t cols) {

@@ -5,6 +5,7 @@
 // any model does and would flatter the clock. Weights that a cache could keep between two products
 // are there several times and used in turn.
 
+#include <algorithm>
 #include <functional>
 #include <random>
 #include <vector>
@@ -25,6 +26,11 @@ struct Bench {
 };
 
 inline constexpr int kRepeats = 20;
+
+// How often to repeat what took so many seconds, so that a step's own time does not count.
+[[nodiscard]] inline int repeats_of(double seconds) {
+  return static_cast<int>(std::clamp(0.01 / seconds, double{kRepeats}, 500.0));
+}
 
 // A Llama-3-8B, or something tiny of the same make.
 struct ModelShape {
@@ -51,7 +57,7 @@ class RandomRows {
   std::vector<std::byte> bytes_;  // bfloat16
 };
 
-// Seconds of one `op`, of kRepeats in one step, after a warm step. `op` gets its number.
+// Seconds of one `op`, of many in one step, after a warm step. `op` gets its number.
 double time_ops(Backend& backend, const BatchInput& batch, const std::function<void(int)>& op);
 
 // [rows, cols] of memory as activations.

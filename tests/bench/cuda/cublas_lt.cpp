@@ -7,6 +7,8 @@
 #include <stdexcept>
 #include <vector>
 
+#include "tests/bench/cuda/benchmarks.h"
+
 #if __has_include(<cublasLt.h>)
 #include <cublasLt.h>
 #include <cuda.h>
@@ -241,7 +243,7 @@ Matrix CublasLt::product(const Matrix& x, const Matrix& weight, DType dtype) {
   return out;
 }
 
-double CublasLt::seconds(std::int64_t m, std::int64_t n, std::int64_t k, int repeats) {
+double CublasLt::seconds(std::int64_t m, std::int64_t n, std::int64_t k) {
   const Library& lt = *library_;
   const Problem<Library> problem(lt, {m, n, k}, CUDA_R_16BF, CUDA_R_16BF);
   const std::int64_t weight_bytes = n * k * 2;
@@ -253,8 +255,7 @@ double CublasLt::seconds(std::int64_t m, std::int64_t n, std::int64_t k, int rep
   const cublasLtMatmulAlgo_t algorithm = first_choice(lt, problem);
   const float one = 1.0f;
   const float zero = 0.0f;
-  double seconds = 0.0;
-  for (const int times : {3, repeats}) {
+  const auto measure = [&](int times) {
     const auto begin = std::chrono::steady_clock::now();
     for (int i = 0; i < times; ++i) {
       const auto* weight = static_cast<const std::byte*>(a->data()) + i % weights * weight_bytes;
@@ -264,10 +265,10 @@ double CublasLt::seconds(std::int64_t m, std::int64_t n, std::int64_t k, int rep
             "cublasLtMatmul");
     }
     check(lt.synchronize(), "cuCtxSynchronize");
-    seconds =
-        std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count() / times;
-  }
-  return seconds;
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count() / times;
+  };
+  (void)measure(3);
+  return measure(repeats_of(measure(3)));
 }
 
 #else
@@ -283,7 +284,7 @@ CublasLt::~CublasLt() = default;
 Matrix CublasLt::product(const Matrix&, const Matrix&, DType) {
   throw std::runtime_error("built without cublasLt.h");
 }
-double CublasLt::seconds(std::int64_t, std::int64_t, std::int64_t, int) {
+double CublasLt::seconds(std::int64_t, std::int64_t, std::int64_t) {
   throw std::runtime_error("built without cublasLt.h");
 }
 

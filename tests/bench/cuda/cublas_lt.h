@@ -20,8 +20,8 @@ class CublasLt final {
   // x weight^T, both rounded to `dtype`, summed in float32.
   [[nodiscard]] Matrix product(const Matrix& x, const Matrix& weight, DType dtype);
   // Of one product of bfloat16 [m, k] and [n, k] to bfloat16, by the library's first choice of
-  // algorithm with a workspace; `repeats` of them, on weights that no cache holds.
-  [[nodiscard]] double seconds(std::int64_t m, std::int64_t n, std::int64_t k, int repeats);
+  // algorithm with a workspace; of many, on weights that no cache holds.
+  [[nodiscard]] double seconds(std::int64_t m, std::int64_t n, std::int64_t k);
 
  private:
   struct Library;

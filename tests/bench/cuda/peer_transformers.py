@@ -10,7 +10,7 @@ import argparse
 import random
 
 import torch
-from transformers import AutoModelForCausalLM, ContinuousBatchingConfig, GenerationConfig
+import transformers
 
 
 def parse():
@@ -26,9 +26,9 @@ def measure(model, load: str) -> None:
     dice = random.Random(inputs * 1000 + at_once)
     words = model.config.vocab_size
     prompts = [[dice.randrange(300, words) for _ in range(inputs)] for _ in range(requests)]
-    config = GenerationConfig(max_new_tokens=outputs, do_sample=False, eos_token_id=-1,
-                              pad_token_id=0)
-    batching = ContinuousBatchingConfig(max_requests_per_batch=at_once)
+    config = transformers.GenerationConfig(max_new_tokens=outputs, do_sample=False,
+                                           eos_token_id=-1, pad_token_id=0)
+    batching = transformers.ContinuousBatchingConfig(max_requests_per_batch=at_once)
     done = model.generate_batch(inputs=prompts, generation_config=config,
                                 continuous_batching_config=batching, progress_bar=False)
     # From the first request that began to the last that ended: without making the cache and
@@ -45,13 +45,20 @@ def measure(model, load: str) -> None:
 
 def main() -> None:
     options = parse()
-    model = AutoModelForCausalLM.from_pretrained(options.folder, dtype=torch.bfloat16)
+    if not hasattr(transformers, "ContinuousBatchingConfig"):
+        print(f"skipped: transformers {transformers.__version__} is older than its batching's "
+              "settings")
+        return
+    model = transformers.AutoModelForCausalLM.from_pretrained(options.folder,
+                                                              dtype=torch.bfloat16)
     model = model.to(options.device).eval()
     for load in options.loads:
         try:
             measure(model, load)
         except (RuntimeError, ValueError) as error:  # out of memory, too: the next may fit
             print(f"transformers, {load}: {error}", flush=True)
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()  # each load makes a cache of its own
 
 
 if __name__ == "__main__":

@@ -16,15 +16,17 @@ SCALES = {"GB/s": 1e9, "TFLOP/s": 1e12}
 
 
 def seconds(op) -> float:
-    """Of one op(i), after warm ones."""
-    for repeats in (3, REPEATS):
+    """Of one op(i), of many after warm ones."""
+    def measure(repeats: int) -> float:
         torch.cuda.synchronize()
         begin = time.perf_counter()
         for i in range(repeats):
             op(i)
         torch.cuda.synchronize()
-        taken = (time.perf_counter() - begin) / repeats
-    return taken
+        return (time.perf_counter() - begin) / repeats
+
+    measure(3)
+    return measure(min(500, max(REPEATS, int(0.01 / measure(3)))))
 
 
 def read_rows(path: str | None) -> dict[str, tuple[float, float]]:

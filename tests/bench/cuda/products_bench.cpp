@@ -33,7 +33,7 @@ double seconds_of(Bench& bench, const RandomRows& random, std::int64_t m, std::i
 Times measure(Bench& bench, const RandomRows& random, std::int64_t m, std::int64_t n,
               std::int64_t k) {
   Times times{.ours = seconds_of(bench, random, m, n, k)};
-  if (bench.cublas != nullptr) times.cublas = bench.cublas->seconds(m, n, k, kRepeats);
+  if (bench.cublas != nullptr) times.cublas = bench.cublas->seconds(m, n, k);
   const bool bytes = m <= 64;
   const double weights = static_cast<double>(n) * static_cast<double>(k);
   Row row{.name = "product, M " + std::to_string(m) + ", N " + std::to_string(n) + ", K " +
