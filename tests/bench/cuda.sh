@@ -15,7 +15,7 @@ if [[ ${1:-} == --build-only ]]; then
   shift
 fi
 build=${1:-build/cuda-bench}
-export PATH=$PATH:/usr/local/cuda/bin
+export PATH=$PATH:/usr/local/cuda/bin:/usr/local/cuda/compute-sanitizer
 
 cmake -S tests/bench/cuda -B "$build" -G Ninja -DCMAKE_BUILD_TYPE=Release --log-level=NOTICE
 timeout 200 ninja -C "$build"

@@ -103,12 +103,13 @@ class Server:
             return False
 
 
-def bench(options, port: int, clients: int, requests: int, seed: int) -> dict:
+def bench(options, port: int, clients: int, requests: int, seed: int,
+          lengths: tuple[int, int] = (INPUT, OUTPUT)) -> dict:
     """One load by quire bench; its JSON."""
     with tempfile.NamedTemporaryFile(suffix=".json") as out:
         command = [options.quire, "bench", "--url", f"http://{HOST}:{port}", "--concurrency",
-                   clients, "--num-prompts", requests, "--input-len", INPUT, "--output-len", OUTPUT,
-                   "--seed", seed, "--json", out.name]
+                   clients, "--num-prompts", requests, "--input-len", lengths[0], "--output-len",
+                   lengths[1], "--seed", seed, "--json", out.name]
         done = subprocess.run([str(word) for word in command], capture_output=True, text=True)
         if done.returncode != 0:
             sys.exit(f"quire bench failed:\n{done.stdout}{done.stderr}")

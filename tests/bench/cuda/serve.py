@@ -14,7 +14,6 @@ import os
 import sys
 import tempfile
 from pathlib import Path
-from types import SimpleNamespace
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import serve_compare  # noqa: E402
@@ -46,10 +45,9 @@ def idle_share(before: list[float], after: list[float]) -> str:
 
 def bench(options, port: int, load: str, watch: str, counted: bool = True) -> None:
     inputs, outputs, requests, at_once = (int(word) for word in load.split("/"))
-    serve_compare.INPUT, serve_compare.OUTPUT = inputs, outputs
-    client = SimpleNamespace(quire=options.quire)
     before = watched(watch)
-    result = serve_compare.bench(client, port, at_once, requests, seed=inputs * 1000 + at_once)
+    result = serve_compare.bench(options, port, at_once, requests, seed=inputs * 1000 + at_once,
+                                 lengths=(inputs, outputs))
     if not counted:
         return
     if result["total_output_tokens"] != requests * outputs:
