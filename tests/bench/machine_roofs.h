@@ -26,8 +26,8 @@ namespace quire::bench {
 [[nodiscard]] double int8_roof(engine::cpu::ThreadPool& pool, bool vnni);
 [[nodiscard]] bool has_vnni();
 
-// bfloat16 products on matrix tiles (AMX, which the backend has asked for), in FLOP/s, all threads of
-// the pool.
+// bfloat16 products on matrix tiles (AMX, which the backend has asked for), in FLOP/s, all threads
+// of the pool.
 [[nodiscard]] double tile_roof(engine::cpu::ThreadPool& pool);
 
 // A buffer whose streaming read gives the memory roof for a working set of its size.
