@@ -52,14 +52,16 @@ EngineLoop::EngineLoop(const EngineOptions& options, EngineParts parts)
         const std::lock_guard lock(mailbox->mutex);
         mailbox->wake.notify_one();
       }),
-      streams_(static_cast<std::size_t>(max_in_flight_)) {
+      streams_(static_cast<std::size_t>(max_in_flight_)),
+      runs_ahead_(parts_.executor->runs_ahead()) {
   gauges_.total_blocks = cache_.usage().total_blocks;
   gauges_.free_blocks = cache_.usage().free_blocks;
   parts_.executor->set_heartbeat(&gauges_.heartbeat);
-  scheduler_.reserve(plan_, events_);
-  output_.samples.reserve(plan_.samples.capacity());
-  output_.tokens.reserve(plan_.samples.capacity());
-  output_.top.reserve(plan_.samples.capacity() * static_cast<std::size_t>(options.max_logprobs));
+  for (scheduler::StepPlan& plan : plans_) scheduler_.reserve(plan, events_);
+  const std::size_t max_samples = plans_[0].samples.capacity();
+  output_.samples.reserve(max_samples);
+  output_.tokens.reserve(max_samples);
+  output_.top.reserve(max_samples * static_cast<std::size_t>(options.max_logprobs));
 }
 
 // No job may touch what the cache has given up.
@@ -79,6 +81,7 @@ void EngineLoop::run() {
     warm_up();
     listen_to_tiers();
     loop();
+    collect_last();
     flush_tiers();
     fail(FinishReason::kAbort);
   } catch (const std::exception& error) {
@@ -125,7 +128,7 @@ void EngineLoop::loop() {
     take_inbox();
     step();
     publish_pages();
-    if (plan_.empty() && ended_ == 0) wait_for_work();
+    if (plan_->empty() && ended_ == 0) wait_for_work();
   }
 }
 
@@ -192,28 +195,71 @@ void EngineLoop::resume(StreamState& stream) {
   }
 }
 
+// One step's result: of the step in flight, or of one that is planned first.
 void EngineLoop::step() {
-  events_.clear();
-  scheduler_.schedule(Clock::now(), plan_, events_);
-  deliver();
-  if (!plan_.empty()) {
-    note_started();
-    const Clock::time_point begin = Clock::now();
-    parts_.executor->execute(plan_, output_);
-    note_cost(Clock::now() - begin);
-    events_.clear();
-    scheduler_.update(plan_, output_, events_);
-    deliver();
-    gauges_.steps.fetch_add(1, std::memory_order_relaxed);
+  if (in_flight_ || schedule()) {
+    if (runs_ahead_) {
+      run_ahead();
+    } else {
+      execute();
+    }
   }
   publish();
 }
 
-// What a span costs to compute, beside what it costs to read.
+// False: nothing can run now.
+bool EngineLoop::schedule() {
+  events_.clear();
+  scheduler_.schedule(Clock::now(), *plan_, events_);
+  deliver();
+  if (plan_->empty()) return false;
+  note_started(*plan_);
+  return true;
+}
+
+void EngineLoop::execute() {
+  const Clock::time_point begin = Clock::now();
+  parts_.executor->execute(*plan_, output_);
+  note_cost(Clock::now() - begin);
+  update(*plan_);
+}
+
+// Plans and launches the step behind the one in flight before it waits for that one.
+void EngineLoop::run_ahead() {
+  const Clock::time_point begin = Clock::now();
+  const bool alone = !in_flight_;
+  if (!in_flight_) may_be_followed_ = parts_.executor->launch(*plan_);
+  in_flight_ = may_be_followed_ && scheduler_.schedule_ahead(Clock::now(), *plan_, *next_);
+  if (in_flight_) {
+    note_started(*next_);
+    may_be_followed_ = parts_.executor->launch(*next_);
+  }
+  parts_.executor->collect(output_);
+  if (alone && !in_flight_) note_cost(Clock::now() - begin);
+  update(*plan_);
+  if (in_flight_) std::swap(plan_, next_);
+}
+
+void EngineLoop::update(const scheduler::StepPlan& plan) {
+  events_.clear();
+  scheduler_.update(plan, output_, events_);
+  deliver();
+  gauges_.steps.fetch_add(1, std::memory_order_relaxed);
+}
+
+// The loop ended with a step in flight: what came out of it is told, as if it had ended before.
+void EngineLoop::collect_last() {
+  if (!in_flight_) return;
+  parts_.executor->collect(output_);
+  update(*plan_);
+  in_flight_ = false;
+}
+
+// What a span costs to compute, beside what it costs to read. Of a step that had the device alone.
 void EngineLoop::note_cost(Clock::duration taken) {
-  if (!cache_.tiers().enabled() || plan_.tokens.size() < kLeastMeasured) return;
+  if (!cache_.tiers().enabled() || plan_->tokens.size() < kLeastMeasured) return;
   const double seconds = std::chrono::duration<double>(taken).count();
-  const double token = seconds / static_cast<double>(plan_.tokens.size());
+  const double token = seconds / static_cast<double>(plan_->tokens.size());
   compute_seconds_ = compute_seconds_ == 0.0 ? token : 0.9 * compute_seconds_ + 0.1 * token;
   const TierStore* below = parts_.tiers->below.get();
   cache_.tiers().set_costs({.compute = compute_seconds_ * cache_.tiers().span_tokens(),
@@ -233,9 +279,9 @@ void EngineLoop::listen_to_tiers() {
 // The loop ended in good order: what was computed last is written below as far as time allows.
 void EngineLoop::flush_tiers() {
   if (!cache_.tiers().has_lower()) return;
-  plan_.clear();
-  plan_.copies.assign(cache_.copies_out().begin(), cache_.copies_out().end());
-  if (!plan_.empty()) parts_.executor->execute(plan_, output_);
+  plan_->clear();
+  plan_->copies.assign(cache_.copies_out().begin(), cache_.copies_out().end());
+  if (!plan_->empty()) parts_.executor->execute(*plan_, output_);
   cache_.finish_copies();
   const Clock::time_point deadline = Clock::now() + kFlushTime;
   for (cache_.poll_tiers(); !cache_.tiers().is_quiet() && Clock::now() < deadline;
@@ -248,10 +294,10 @@ void EngineLoop::flush_tiers() {
 }
 
 // Newly admitted rows stand at the plan's end.
-void EngineLoop::note_started() {
-  times_.step_tokens.observe(static_cast<double>(plan_.tokens.size()));
+void EngineLoop::note_started(const scheduler::StepPlan& plan) {
+  times_.step_tokens.observe(static_cast<double>(plan.tokens.size()));
   const Clock::time_point now = Clock::now();
-  for (auto row = plan_.rows.rbegin(); row != plan_.rows.rend(); ++row) {
+  for (auto row = plan.rows.rbegin(); row != plan.rows.rend(); ++row) {
     StreamTable::Entry* entry = streams_.find(row->sequence);
     if (entry == nullptr) continue;
     if (entry->times.started()) return;

@@ -7,6 +7,10 @@
 //    where run() ends by an exception of a step.
 // 2. It never waits for a reader: a full stream's sequence is paused.
 // 3. After warm-up a step allocates nothing.
+// 4. Where the executor runs ahead, a step may be in flight between two calls of step(), and a
+// second
+//    one within. All that is done then (abort, pause, admit) is for steps to come. run() ends with
+//    none in flight, unless by an exception of the executor: then their results are not heard of.
 
 #include <atomic>
 #include <cstdint>
@@ -57,7 +61,12 @@ class EngineLoop final {
   void cancel(StreamState& stream);
   void resume(StreamState& stream);
   void step();
-  void note_started();
+  bool schedule();
+  void execute();
+  void run_ahead();
+  void update(const scheduler::StepPlan& plan);
+  void collect_last();
+  void note_started(const scheduler::StepPlan& plan);
   void deliver();
   void end_sequence(StreamTable::Entry* entry, FinishReason finish);
   void fail(FinishReason reason);
@@ -82,7 +91,12 @@ class EngineLoop final {
   // The engine thread's own.
   Mailbox::Content inbox_;
   StreamTable streams_;
-  scheduler::StepPlan plan_;
+  const bool runs_ahead_;  // the executor
+  scheduler::StepPlan plans_[2];
+  scheduler::StepPlan* plan_ = &plans_[0];  // planned last; in flight, where in_flight_ says so
+  scheduler::StepPlan* next_ = &plans_[1];  // behind it
+  bool in_flight_ = false;
+  bool may_be_followed_ = false;
   scheduler::StepOutput output_;
   std::vector<scheduler::TokenEvent> events_;
   std::int64_t ended_ = 0;        // sequences that ended since the mailbox was last told

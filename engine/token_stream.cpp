@@ -51,10 +51,11 @@ ChoiceBuffer::ChoiceBuffer(const Tokenizer& tokenizer, bool skip_special, StopMa
       limits(bounds) {
   const std::size_t headroom = text_headroom(tokenizer);
   scratch.reserve(headroom * 2);
-  // A full choice still takes the token in flight and what the stop matcher held back.
-  text.reserve(limits.text_bytes + headroom * 2 + limits.held);
-  tokens.reserve(limits.tokens);
-  top.reserve(limits.tokens * limits.top);
+  // A full choice still takes the tokens of two steps in flight and what the stop matcher held
+  // back.
+  text.reserve(limits.text_bytes + headroom * 3 + limits.held);
+  tokens.reserve(limits.tokens == 0 ? 0 : limits.tokens + 1);
+  top.reserve(tokens.capacity() * limits.top);
 }
 
 StreamState::Push StreamState::push(std::int32_t index, const scheduler::TokenEvent& event,

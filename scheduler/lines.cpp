@@ -9,6 +9,7 @@
 namespace quire::scheduler {
 
 void Scheduler::enter_line(Sequence& sequence) {
+  refused_ = nullptr;
   if (sequence.state == SequenceState::kRunning) {
     (sequence.paused ? parked_ : running_).insert(sequence);
   } else if (sequence.stands_in_queue()) {
@@ -17,6 +18,7 @@ void Scheduler::enter_line(Sequence& sequence) {
 }
 
 void Scheduler::leave_line(Sequence& sequence) {
+  refused_ = nullptr;
   if (sequence.state == SequenceState::kRunning) {
     (sequence.paused ? parked_ : running_).erase(sequence);
   } else if (sequence.stands_in_queue()) {

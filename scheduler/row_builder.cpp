@@ -55,6 +55,25 @@ std::int32_t append_blocks(const Sequence& sequence, std::size_t group, std::int
   return static_cast<std::int32_t>(count);
 }
 
+// A row with its tables; its tokens are the caller's.
+StepRow& begin_row(const Sequence& sequence, std::int32_t first, std::int32_t num_tokens,
+                   const cache::KvCacheManager& cache, StepPlan& plan) {
+  StepRow& row = plan.rows.emplace_back();
+  row.sequence = sequence.id;
+  row.token_begin = static_cast<std::int32_t>(plan.tokens.size());
+  row.num_tokens = num_tokens;
+  row.first_position = first;
+  row.context_len = first + num_tokens;
+  row.block_begin = static_cast<std::int32_t>(plan.block_ids.size());
+  row.num_blocks = append_blocks(sequence, 0, row.context_len, cache, plan.block_ids);
+  for (std::size_t g = 1; g < cache.num_groups(); ++g) {
+    GroupBlocks& group = plan.more_groups[g - 1];
+    append_blocks(sequence, g, row.context_len, cache, group.block_ids);
+    group.row_begin.push_back(static_cast<std::int32_t>(group.block_ids.size()));
+  }
+  return row;
+}
+
 }  // namespace
 
 void append_row(const Sequence& sequence, std::int32_t num_tokens,
@@ -63,24 +82,22 @@ void append_row(const Sequence& sequence, std::int32_t num_tokens,
   const std::int32_t first = sequence.num_computed_tokens;
   CHECK_GE(num_tokens, 1);
   CHECK_LE(first + num_tokens, sequence.num_tokens());
-  StepRow& row = plan.rows.emplace_back();
-  row.sequence = sequence.id;
-  row.token_begin = static_cast<std::int32_t>(plan.tokens.size());
-  row.num_tokens = num_tokens;
-  row.first_position = first;
-  row.context_len = first + num_tokens;
-  row.block_begin = static_cast<std::int32_t>(plan.block_ids.size());
-
+  const StepRow& row = begin_row(sequence, first, num_tokens, cache, plan);
   const auto tokens = sequence.tokens.begin() + first;
   plan.tokens.insert(plan.tokens.end(), tokens, tokens + num_tokens);
-  row.num_blocks = append_blocks(sequence, 0, row.context_len, cache, plan.block_ids);
-  for (std::size_t g = 1; g < cache.num_groups(); ++g) {
-    GroupBlocks& group = plan.more_groups[g - 1];
-    append_blocks(sequence, g, row.context_len, cache, group.block_ids);
-    group.row_begin.push_back(static_cast<std::int32_t>(group.block_ids.size()));
-  }
   append_scores(sequence, row, row_index, plan);
   append_choice(sequence, row, row_index, plan);
+}
+
+void append_row_ahead(const Sequence& sequence, std::int32_t source_sample,
+                      const cache::KvCacheManager& cache, StepPlan& plan) {
+  const auto row_index = static_cast<std::int32_t>(plan.rows.size());
+  const std::int32_t first = sequence.num_tokens();
+  begin_row(sequence, first, 1, cache, plan).source_sample = source_sample;
+  plan.tokens.push_back(kNoToken);
+  StepSample& sample = append_sample(sequence, row_index, 0, first + 1, plan);
+  sample.history = sequence.tokens;
+  sample.mask_end_tokens = sequence.num_output_tokens() + 1 < sequence.params.min_tokens;
 }
 
 }  // namespace quire::scheduler

@@ -15,4 +15,9 @@ namespace quire::scheduler {
 void append_row(const Sequence& sequence, std::int32_t num_tokens,
                 const cache::KvCacheManager& cache, StepPlan& plan);
 
+// The same for the token after the last known one, which is `source_sample` of the step before, and
+// for the choice of the next. The history of that choice lacks the token.
+void append_row_ahead(const Sequence& sequence, std::int32_t source_sample,
+                      const cache::KvCacheManager& cache, StepPlan& plan);
+
 }  // namespace quire::scheduler

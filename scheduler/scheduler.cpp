@@ -107,7 +107,7 @@ bool Scheduler::finish(SequenceId id) {
 }
 
 bool Scheduler::preempt(SequenceId id) {
-  CHECK(!step_in_flight_);
+  CHECK_EQ(num_in_flight_, 0);
   Sequence* const sequence = index_.find(id);
   if (sequence == nullptr || sequence->state != SequenceState::kRunning) return false;
   if (!sequence->paused && is_protected(*sequence)) return false;
@@ -129,7 +129,7 @@ void Scheduler::set_paused(SequenceId id, bool paused, Clock::time_point now) {
 }
 
 void Scheduler::schedule(Clock::time_point now, StepPlan& plan, std::vector<TokenEvent>& events) {
-  CHECK(!step_in_flight_);
+  CHECK_EQ(num_in_flight_, 0);
   plan.clear();
   last_step_ = StepId{static_cast<std::uint64_t>(last_step_) + 1};
   plan.step_id = last_step_;
@@ -159,7 +159,10 @@ void Scheduler::schedule(Clock::time_point now, StepPlan& plan, std::vector<Toke
   plan.copies.assign(cache_.copies_out().begin(), cache_.copies_out().end());
   plan.copies.insert(plan.copies.end(), cache_.copies().begin(), cache_.copies().end());
   CHECK(!plan.rows.empty() || (running_.empty() && waiting_.empty()));  // no deadlock, ever
-  step_in_flight_ = !plan.empty();
+  // With tokens of the budget left, whoever waits was refused.
+  refused_ = budget > 0 && !waiting_.empty() ? &waiting_.front() : nullptr;
+  free_when_refused_ = cache_.usage().free_blocks;
+  num_in_flight_ = plan.empty() ? 0 : 1;
 }
 
 void Scheduler::force_preemption() {
@@ -277,11 +280,16 @@ void Scheduler::preempt(Sequence& victim) {
 
 void Scheduler::plan_row(Sequence& sequence, std::int32_t num_tokens, StepPlan& plan) {
   if (sequence.num_computed_tokens < sequence.num_prompt_tokens) ++sequence.num_prefill_chunks;
-  const std::int32_t end = sequence.num_computed_tokens + num_tokens;
-  waiting_.charge(sequence,
-                  end - std::clamp(sequence.num_charged_tokens, sequence.num_computed_tokens, end));
-  sequence.num_charged_tokens = std::max(sequence.num_charged_tokens, end);
   append_row(sequence, num_tokens, cache_, plan);
+  note_planned(sequence, plan);
+}
+
+// The plan's last row is the sequence's. Each of its positions is charged once.
+void Scheduler::note_planned(Sequence& sequence, const StepPlan& plan) {
+  const StepRow& row = plan.rows.back();
+  const std::int32_t end = row.context_len;
+  waiting_.charge(sequence, end - std::clamp(sequence.num_charged_tokens, row.first_position, end));
+  sequence.num_charged_tokens = std::max(sequence.num_charged_tokens, end);
   sequence.planned_in = plan.step_id;
 }
 
@@ -304,7 +312,7 @@ void Scheduler::remove(Sequence& sequence, FinishReason finish) {
   waiting_.leave(sequence);
   cache_.free(sequence.blocks);
   sequence.state = SequenceState::kFinished;
-  const bool plan_points_to_it = step_in_flight_ && sequence.planned_in == last_step_;
+  const bool plan_points_to_it = num_in_flight_ > 0 && sequence.planned_in >= oldest_in_flight();
   std::unique_ptr<Sequence> owned = index_.take(sequence.id);
   if (plan_points_to_it) retired_.push_back(std::move(owned));
 }

@@ -17,14 +17,19 @@
 // ever:
 //    as long as any sequence is not paused, every plan computes at least one token (README.md has
 //    the argument; schedule() checks it).
-// 5. Blocks of a finished, aborted or preempted sequence are free when the call returns (no step is
-//    in flight during update() today).
+// 5. Blocks of a finished, aborted or preempted sequence are free when the call returns, though up
+// to
+//    two steps in flight may still read and write them. What makes that safe: steps run in order,
+//    each after the one before it has read and written, and a block is given out to a later step.
 // 6. A sequence with a leader (n > 1) starts when the leader has computed their prompt, and shares
 //    its blocks; where the leader is gone, paused or computes no more, it starts by itself.
 // 7. A sequence whose pages a lower tier may have waits for them outside the queue, for
 // read_timeout
 //    at the most and kMaxReadRounds times; those after it go on meanwhile.
-// 8. After construction, no method allocates memory: the caller allocates the sequence and gives it
+// 8. At most two steps are in flight, the later one planned by schedule_ahead(). What each sequence
+//    is told is the same with and without: a row ahead of which the step before made nothing (its
+//    sequence ended, or the token is to be computed again) is dropped in update().
+// 9. After construction, no method allocates memory: the caller allocates the sequence and gives it
 //    (make_room_in), the plan and the events (reserve) their capacity.
 // Cost of a step: O(running + tokens + blocks of the rows), and O(log n) for each of n sequences
 // that comes or goes.
@@ -104,23 +109,29 @@ class Scheduler final {
   [[nodiscard]] bool queue_has_room(std::int32_t num_sequences) const;
 
   // Ends a sequence in whatever state, frees its blocks; false if it is not (or no longer) here.
-  // Between schedule() and update() it is allowed too: the row's results are dropped.
+  // With steps in flight it is allowed too: the rows' results are dropped.
   bool abort(SequenceId id);
   // The consumer found the end (a stop string): the same as abort, counted as finished.
   bool finish(SequenceId id);
   // Takes a sequence's blocks away, as a lack of blocks would; it goes on later. False where it
-  // holds none or may not be preempted any more. Not between schedule() and update().
+  // holds none or may not be preempted any more. Not with a step in flight.
   bool preempt(SequenceId id);
   // A paused sequence keeps its blocks but is left out of plans; others may preempt it.
   void set_paused(SequenceId id, bool paused, Clock::time_point now);
 
-  // Plans a step into `plan` (cleared first). Empty: nothing can run now.
-  // Sequences past their deadline or stalled for too long end here: their final events are appended
-  // to `events` (finish kAbort).
+  // Plans a step into `plan` (cleared first). Empty: nothing can run now. Not with a step in
+  // flight. Sequences past their deadline or stalled for too long end here: their final events are
+  // appended to `events` (finish kAbort).
   void schedule(Clock::time_point now, StepPlan& plan, std::vector<TokenEvent>& events);
 
+  // Plans the step after the only one in flight, whose output is not known: the next token of each
+  // sequence of it that will have one, where the token before is sample k of it (source_sample).
+  // False, and `next` is not in flight: nothing goes on, or schedule() has something to decide.
+  [[nodiscard]] bool schedule_ahead(Clock::time_point now, const StepPlan& in_flight,
+                                    StepPlan& next);
+
   // Applies a step's result: appends tokens, ends and frees sequences, appends events in order.
-  // Invariant: output belongs to the plan that schedule() made last.
+  // Invariant: output belongs to `plan`, the oldest that is in flight.
   void update(const StepPlan& plan, const StepOutput& output, std::vector<TokenEvent>& events);
 
   // Ends everything (shutdown or a lost device): events with finish `reason` for each sequence.
@@ -159,6 +170,12 @@ class Scheduler final {
   [[nodiscard]] bool claim_blocks(Sequence& sequence);
   void preempt(Sequence& victim);
   void plan_row(Sequence& sequence, std::int32_t num_tokens, StepPlan& plan);
+  void note_planned(Sequence& sequence, const StepPlan& plan);
+
+  // The parts of schedule_ahead().
+  [[nodiscard]] bool has_to_decide(Clock::time_point now) const;
+  [[nodiscard]] bool may_admit() const;
+  [[nodiscard]] bool obtain_slots_ahead(const StepPlan& in_flight);
 
   [[nodiscard]] cache::Claim claim_of(const Sequence& sequence) const;
 
@@ -180,6 +197,10 @@ class Scheduler final {
   void remove(Sequence& sequence, FinishReason finish);
 
   void check_sequence(const Sequence& sequence) const;
+  [[nodiscard]] StepId oldest_in_flight() const {
+    return StepId{static_cast<std::uint64_t>(last_step_) + 1 -
+                  static_cast<std::uint64_t>(num_in_flight_)};
+  }
 
   const SchedulerOptions options_;
   cache::KvCacheManager& cache_;
@@ -193,8 +214,11 @@ class Scheduler final {
   std::vector<Sequence*> reading_;  // kWaiting, and pages of theirs are being read
 
   StepId last_step_{};
-  bool step_in_flight_ = false;                     // planned, and its output not yet seen
-  std::vector<std::unique_ptr<Sequence>> retired_;  // ended, yet the plan in flight points to them
+  std::int32_t num_in_flight_ = 0;  // steps planned whose output was not seen: the last ones
+  std::vector<std::unique_ptr<Sequence>> retired_;  // ended, yet a plan in flight points to them
+  // The head of the queue that got no seat in the last plan, where nobody came or went since.
+  const Sequence* refused_ = nullptr;
+  std::int32_t free_when_refused_ = 0;  // blocks
   std::int64_t num_preemptions_ = 0;
   std::int64_t num_read_timeouts_ = 0;
   std::int64_t num_aborted_ = 0;

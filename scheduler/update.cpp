@@ -32,23 +32,28 @@ TokenEvent& append_event(const Sequence& sequence, const StepSample& sample,
 
 void Scheduler::update(const StepPlan& plan, const StepOutput& output,
                        std::vector<TokenEvent>& events) {
-  CHECK(plan.step_id == last_step_ && output.step_id == last_step_);
+  CHECK(plan.empty() || (num_in_flight_ > 0 && plan.step_id == oldest_in_flight()));
+  CHECK(output.step_id == plan.step_id);
   CHECK_EQ(output.samples.size(), plan.samples.size());
   CHECK_EQ(output.copies_completed, static_cast<std::int32_t>(plan.copies.size()));
-  cache_.finish_copies();
+  // Else there may be some, which the next plan is to do: what was committed while this step ran.
+  if (!plan.copies.empty()) cache_.finish_copies();
   std::size_t sample = 0;
   for (std::size_t row = 0; row < plan.rows.size(); ++row) {
     Sequence* const sequence = index_.find(plan.rows[row].sequence);
-    // Absent: it was aborted while the step ran; what came out for it is dropped.
-    if (sequence != nullptr) apply_row(*sequence, plan, row, sample, output, events);
+    // Absent: it was aborted while the step ran, or ended in the step before; what came out for it
+    // is dropped. So it is where the step before chose no token and is to be done again for it.
+    if (sequence != nullptr && sequence->num_computed_tokens == plan.rows[row].first_position) {
+      apply_row(*sequence, plan, row, sample, output, events);
+    }
     while (sample < plan.samples.size() &&
            static_cast<std::size_t>(plan.samples[sample].row) == row) {
       ++sample;
     }
   }
   CHECK_EQ(sample, plan.samples.size());
-  step_in_flight_ = false;
-  retired_.clear();
+  if (!plan.empty()) --num_in_flight_;
+  std::erase_if(retired_, [&](const auto& ended) { return ended->planned_in <= plan.step_id; });
 }
 
 // `sample` is the row's first one.

@@ -54,12 +54,17 @@ std::unique_ptr<Tokenizer> ascii_tokenizer() {
 
 std::unique_ptr<Engine> fake_engine(Script script, EngineOptions options, std::int64_t num_blocks,
                                     FakeExecutor** executor, std::chrono::milliseconds delay) {
-  EngineParts parts;
-  parts.tokenizer = ascii_tokenizer();
   auto fake = std::make_unique<FakeExecutor>(std::move(script));
   fake->delay = delay;
   if (executor != nullptr) *executor = fake.get();
-  parts.executor = std::move(fake);
+  return engine_over(std::move(fake), std::move(options), num_blocks);
+}
+
+std::unique_ptr<Engine> engine_over(std::unique_ptr<StepExecutor> executor, EngineOptions options,
+                                    std::int64_t num_blocks) {
+  EngineParts parts;
+  parts.tokenizer = ascii_tokenizer();
+  parts.executor = std::move(executor);
   parts.spec.groups.push_back(
       {.num_layers = 1, .num_kv_heads = 1, .head_dim = 8, .block_size = 16});
   parts.info = {.architecture = "Fake",

@@ -78,4 +78,8 @@ class FakeExecutor final : public StepExecutor {
                                                   FakeExecutor** executor = nullptr,
                                                   std::chrono::milliseconds delay = {});
 
+// The same over any executor of the fake vocabulary.
+[[nodiscard]] std::unique_ptr<Engine> engine_over(std::unique_ptr<StepExecutor> executor,
+                                                  EngineOptions options, std::int64_t num_blocks);
+
 }  // namespace quire::engine::testing

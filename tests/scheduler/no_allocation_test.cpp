@@ -31,22 +31,28 @@ class Load final {
   void step() {
     arrive();
     disturb();
+    bool ahead = false;
     {
       const Counted counted;
       rig_.events.clear();
-      rig_.scheduler.schedule(rig_.now, rig_.plan, rig_.events);
+      if (!in_flight_) rig_.scheduler.schedule(rig_.now, rig_.plan, rig_.events);
+      ahead = !rig_.plan.empty() && rig_.scheduler.schedule_ahead(rig_.now, rig_.plan, rig_.next);
     }
     answer();
     {
       const Counted counted;
       rig_.scheduler.update(rig_.plan, rig_.output, rig_.events);
     }
+    num_ahead_ += ahead ? 1 : 0;
+    in_flight_ = ahead;
+    if (ahead) std::swap(rig_.plan, rig_.next);
     rig_.check();
     rig_.now += std::chrono::milliseconds(10);
   }
 
   [[nodiscard]] const cache::CacheStats& cache_stats() const { return rig_.cache.stats(); }
   [[nodiscard]] SchedulerStats stats() const { return rig_.scheduler.stats(); }
+  [[nodiscard]] int num_ahead() const { return num_ahead_; }
 
  private:
   static RigOptions options() {
@@ -108,6 +114,8 @@ class Load final {
   }
 
   Rig rig_;
+  bool in_flight_ = false;  // of the rig's plan
+  int num_ahead_ = 0;
   std::mt19937 random_{20261122};
   std::uint64_t last_id_ = 0;
   std::unique_ptr<Sequence> last_;  // a copy of the last that had no leader
@@ -125,6 +133,7 @@ TEST_CASE("ten thousand steps under disturbance allocate nothing") {
   Load load;
   for (int i = 0; i < 10'000; ++i) load.step();
   CHECK(num_allocations == 0);
+  CHECK(load.num_ahead() > 500);
   CHECK(load.stats().num_preemptions > 100);
   CHECK(load.stats().num_aborted > 100);
   CHECK(load.stats().num_finished > 1000);

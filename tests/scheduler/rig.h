@@ -48,6 +48,7 @@ class Rig final {
               test_spec(options.block_size)),
         scheduler(options.scheduler, cache) {
     scheduler.reserve(plan, events);
+    scheduler.reserve(next, events);
   }
 
   // Its prompt is 100, 101, ...; `change` sets what else the test wants.
@@ -79,6 +80,20 @@ class Rig final {
     return plan;
   }
 
+  // Plans `next` behind `plan`, which is in flight.
+  bool schedule_ahead() {
+    const bool planned = scheduler.schedule_ahead(now, plan, next);
+    check();
+    return planned;
+  }
+
+  // Answers the plan, and `next` takes its place; `events` is what is told.
+  void update_and_go_on() {
+    events.clear();
+    update();
+    std::swap(plan, next);
+  }
+
   // Answers the plan; `events` gains what is told.
   void update() {
     output.clear();
@@ -88,6 +103,7 @@ class Rig final {
                           .num_tokens = 1};
       const SequenceId id = plan.rows[sample.row].sequence;
       result.fault = fault(id, sample);
+      if (puts_off(id, sample)) result.num_tokens = 0;
       const TokenId token = sample.target != kNoToken ? sample.target : answer(id, sample);
       output.tokens.push_back({.token = token, .logprob = -static_cast<float>(sample.position)});
       output.samples.push_back(result);
@@ -133,11 +149,15 @@ class Rig final {
   std::function<bool(SequenceId, const StepSample&)> fault = [](SequenceId, const StepSample&) {
     return false;
   };
+  std::function<bool(SequenceId, const StepSample&)> puts_off = [](SequenceId, const StepSample&) {
+    return false;
+  };
 
   cache::KvCacheManager cache;
   Scheduler scheduler;
   Clock::time_point now{};
   StepPlan plan;
+  StepPlan next;  // planned ahead
   StepOutput output;
   std::vector<TokenEvent> events;
 

@@ -43,6 +43,7 @@ struct Core {
         scheduler(scenario.scheduler, cache),
         model(scenario, host) {
     scheduler.reserve(plan, events);
+    scheduler.reserve(next, events);
   }
 
   void check_invariants() const {
@@ -57,6 +58,8 @@ struct Core {
   FakeModel model;
   scheduler::StepPlan plan;
   scheduler::StepOutput output;
+  scheduler::StepPlan next;  // planned ahead, behind `plan`
+  scheduler::StepOutput next_output;
   std::vector<scheduler::TokenEvent> events;
 };
 

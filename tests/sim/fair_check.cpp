@@ -139,6 +139,14 @@ void FairCheck::after(const Core& core) {
   compare_served();
 }
 
+void FairCheck::after_ahead(const Core& core) {
+  if (tenants_.empty()) return;
+  for (const scheduler::StepRow& row : core.next.rows) {
+    charge(row, tenants_[find(core, row.sequence)->tenant]);
+  }
+  compare_served();
+}
+
 void FairCheck::admit(const Core& core, const Sequence& sequence) {
   const Tenant& tenant = tenants_[sequence.tenant];
   for (const Sequence* other : core.scheduler.sequences()) {

@@ -26,6 +26,8 @@ class FairCheck final {
   void look(const Core& core);
   // After schedule().
   void after(const Core& core);
+  // After schedule_ahead() planned core.next: nobody was admitted.
+  void after_ahead(const Core& core);
   // Comparisons of two tenants that both waited all along.
   [[nodiscard]] std::int64_t num_compared() const { return num_compared_; }
 

@@ -1,6 +1,7 @@
 #include "tests/sim/fake_model.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "tests/sim/violation.h"
 
@@ -25,9 +26,18 @@ FakeModel::FakeModel(const Scenario& scenario, HostMemory& host)
 void FakeModel::execute(const StepPlan& plan, StepOutput& output) {
   output.clear();
   output.step_id = plan.step_id;
+  std::swap(sampled_, sampled_before_);
+  sampled_.clear();
   for (const scheduler::PageCopy& copy : plan.copies) copy_page(copy, output);
   for (std::size_t row = 0; row < plan.rows.size(); ++row) write_row(plan, row);
   for (const StepSample& sample : plan.samples) answer_sample(plan, sample, output);
+}
+
+// Of a row ahead: what the step before chose; after a fault, or where it put the choice off,
+// anything will do.
+TokenId FakeModel::token_of(const StepPlan& plan, const StepRow& row, std::int32_t i) const {
+  if (row.source_sample < 0) return plan.tokens[static_cast<std::size_t>(row.token_begin + i)];
+  return std::max(sampled_before_.at(static_cast<std::size_t>(row.source_sample)), 0);
 }
 
 void FakeModel::copy_page(const scheduler::PageCopy& copy, StepOutput& output) {
@@ -71,8 +81,7 @@ void FakeModel::write_row(const StepPlan& plan, std::size_t row) {
     Entry previous = r.first_position == 0 ? kNoEntry : entry_at(table, r.first_position - 1);
     for (std::int32_t i = 0; i < r.num_tokens; ++i) {
       const std::int32_t position = r.first_position + i;
-      previous =
-          entry_of(plan.tokens[static_cast<std::size_t>(r.token_begin + i)], position, g, previous);
+      previous = entry_of(token_of(plan, r, i), position, g, previous);
       entry_at(table, position) = previous;
     }
   }
@@ -110,6 +119,7 @@ bool FakeModel::puts_off(const StepPlan& plan, const StepSample& sample) const {
 void FakeModel::answer_sample(const StepPlan& plan, const StepSample& sample, StepOutput& output) {
   if (puts_off(plan, sample)) {
     ++num_put_off_;
+    sampled_.push_back(kNoToken);
     output.samples.push_back({});
     return;
   }
@@ -117,6 +127,10 @@ void FakeModel::answer_sample(const StepPlan& plan, const StepSample& sample, St
   const std::int32_t context = row.first_position + sample.offset + 1;
   std::uint64_t history = 0;
   for (const TokenId token : sample.history) history = attend(history, static_cast<Entry>(token));
+  // A sampler that wants the tokens so far has them from the host, where the newest is not yet.
+  if (row.source_sample >= 0 && sample.params->presence_penalty == 0.0f) {
+    history = attend(history, static_cast<Entry>(token_of(plan, row, 0)));
+  }
   answer({.state = state_of(plan, static_cast<std::size_t>(sample.row), context),
           .history = history,
           .position = sample.position,
@@ -127,6 +141,7 @@ void FakeModel::answer_sample(const StepPlan& plan, const StepSample& sample, St
           .fault_period = fault_period_},
          *sample.params, answer_);
   if (answer_.fault) spoil(plan, static_cast<std::size_t>(sample.row));
+  sampled_.push_back(answer_.fault ? kNoToken : answer_.token);
   output.samples.push_back({.token_begin = static_cast<std::int32_t>(output.tokens.size()),
                             .num_tokens = 1,
                             .fault = answer_.fault});

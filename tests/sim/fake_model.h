@@ -31,6 +31,8 @@ class FakeModel final {
   [[nodiscard]] Table table_of(const scheduler::StepPlan& plan, std::size_t row,
                                std::size_t group) const;
   [[nodiscard]] Entry& entry_at(const Table& table, std::int32_t position);
+  [[nodiscard]] TokenId token_of(const scheduler::StepPlan& plan, const scheduler::StepRow& row,
+                                 std::int32_t i) const;
   void copy_page(const scheduler::PageCopy& copy, scheduler::StepOutput& output);
   void write_row(const scheduler::StepPlan& plan, std::size_t row);
   [[nodiscard]] std::uint64_t state_of(const scheduler::StepPlan& plan, std::size_t row,
@@ -45,8 +47,9 @@ class FakeModel final {
   std::vector<Group> groups_;
   std::int32_t page_size_ = 0;  // entries of the largest group's block
   std::int32_t fault_period_;
-  std::int32_t put_off_;       // per mille
-  std::vector<Entry> memory_;  // [block][slot]; a block is any group's
+  std::int32_t put_off_;                           // per mille
+  std::vector<Entry> memory_;                      // [block][slot]; a block is any group's
+  std::vector<TokenId> sampled_, sampled_before_;  // by this step, and by the one before
   Answer answer_;
   std::int64_t num_put_off_ = 0;
   std::int64_t num_faults_ = 0;

@@ -42,9 +42,9 @@ const StepRow* row_of(const Core& core, SequenceId id) {
   return nullptr;
 }
 
-std::vector<TokenId> pointed_to(const Core& core) {
+std::vector<TokenId> pointed_to(const scheduler::StepPlan& plan) {
   std::vector<TokenId> all;
-  for (const scheduler::StepSample& sample : core.plan.samples) {
+  for (const scheduler::StepSample& sample : plan.samples) {
     all.insert(all.end(), sample.history.begin(), sample.history.end());
     all.push_back(sample.params->max_tokens);
   }
@@ -54,7 +54,11 @@ std::vector<TokenId> pointed_to(const Core& core) {
 }  // namespace
 
 void PlanCheck::before_execution(const Core& core) const {
-  require(pointed_to(core) == pointed_to_, "what the plan points to has changed");
+  require(pointed_to(core.plan) == pointed_to_, "what the plan points to has changed");
+}
+
+void PlanCheck::before_execution_ahead(const Core& core) const {
+  require(pointed_to(core.next) == pointed_to_ahead_, "what the plan ahead points to has changed");
 }
 
 void PlanCheck::before(const Core& core) {
@@ -70,16 +74,29 @@ void PlanCheck::before(const Core& core) {
 }
 
 void PlanCheck::after(Core& core, scheduler::Clock::time_point now) {
-  pointed_to_ = pointed_to(core);
+  pointed_to_ = pointed_to(core.plan);
   check_limits(core);
   check_rows(core);
   check_references(core);
   check_snapshot(core);
-  check_writes(core);
+  check_writes(core, core.plan);
   check_preempted(core);
   check_first(core);
   check_queue(core);
   check_deadlines(core, now);
+}
+
+void PlanCheck::after_ahead(Core& core) {
+  pointed_to_ahead_ = pointed_to(core.next);
+  for (const StepRow& row : core.next.rows) {
+    const Sequence* const sequence = find(core, row.sequence);
+    require(sequence != nullptr && runs(*sequence), "row ahead of one that does not run",
+            row.sequence);
+    check_tables(core.next, *sequence, row);
+  }
+  check_references(core);
+  references_before_ = references_;
+  check_writes(core, core.next);
 }
 
 void PlanCheck::check_limits(const Core& core) const {
@@ -117,7 +134,7 @@ void PlanCheck::check_rows(const Core& core) const {
     require(
         std::equal(tokens, tokens + row.num_tokens, sequence->tokens.begin() + row.first_position),
         "row with other tokens", row.sequence);
-    check_tables(core, *sequence, row);
+    check_tables(core.plan, *sequence, row);
     seen.push_back(row.sequence);
   }
   std::sort(seen.begin(), seen.end());
@@ -125,18 +142,20 @@ void PlanCheck::check_rows(const Core& core) const {
 }
 
 // In every group the row's table is the beginning of the sequence's own.
-void PlanCheck::check_tables(const Core& core, const Sequence& sequence, const StepRow& row) const {
-  const auto index = static_cast<std::size_t>(&row - core.plan.rows.data());
+void PlanCheck::check_tables(const scheduler::StepPlan& plan, const Sequence& sequence,
+                             const StepRow& row) const {
+  const auto index = static_cast<std::size_t>(&row - plan.rows.data());
   for (std::size_t g = 0; g < scenario_.groups.size(); ++g) {
-    const auto blocks = blocks_of(core, index, g);
+    const auto blocks = blocks_of(plan, index, g);
     const std::int32_t size = scenario_.groups[g].block_size;
     require(static_cast<std::int32_t>(blocks.size()) == (row.context_len + size - 1) / size,
             "wrong number of blocks", row.sequence);
     const auto own = sequence.blocks.table(g).blocks();
     require(blocks.size() <= own.size() && std::equal(blocks.begin(), blocks.end(), own.begin()),
             "row with other blocks", row.sequence);
-    // What no token from here on attends to is given back.
-    const std::int32_t needed = first_attended(scenario_.groups[g], row.first_position + 1) / size;
+    // What no token from the next one to be computed on attends to is given back.
+    const std::int32_t needed =
+        first_attended(scenario_.groups[g], sequence.num_computed_tokens + 1) / size;
     for (std::int32_t i = 0; i < needed; ++i) {
       require(blocks[static_cast<std::size_t>(i)] == kNoBlock, "it holds what left its window",
               row.sequence);
@@ -144,14 +163,14 @@ void PlanCheck::check_tables(const Core& core, const Sequence& sequence, const S
   }
 }
 
-std::span<const BlockId> PlanCheck::blocks_of(const Core& core, std::size_t row,
-                                              std::size_t group) const {
+std::span<const BlockId> PlanCheck::blocks_of(const scheduler::StepPlan& plan, std::size_t row,
+                                              std::size_t group) {
   if (group == 0) {
-    const StepRow& r = core.plan.rows[row];
-    return std::span(core.plan.block_ids)
+    const StepRow& r = plan.rows[row];
+    return std::span(plan.block_ids)
         .subspan(static_cast<std::size_t>(r.block_begin), static_cast<std::size_t>(r.num_blocks));
   }
-  const scheduler::GroupBlocks& blocks = core.plan.more_groups[group - 1];
+  const scheduler::GroupBlocks& blocks = plan.more_groups[group - 1];
   const auto begin = static_cast<std::size_t>(blocks.row_begin[row]);
   return std::span(blocks.block_ids)
       .subspan(begin, static_cast<std::size_t>(blocks.row_begin[row + 1]) - begin);
@@ -260,14 +279,14 @@ void PlanCheck::check_copy(Core& core, const scheduler::PageCopy& copy) {
 
 // What a row writes is its own alone once the copies are done (I4), and what it reads was written
 // for its tenant (I14).
-void PlanCheck::check_writes(Core& core) {
+void PlanCheck::check_writes(Core& core, const scheduler::StepPlan& plan) {
   written_for_.resize(static_cast<std::size_t>(scenario_.num_blocks));
-  for (const scheduler::PageCopy& copy : core.plan.copies) check_copy(core, copy);
-  for (std::size_t r = 0; r < core.plan.rows.size(); ++r) {
-    const StepRow& row = core.plan.rows[r];
+  for (const scheduler::PageCopy& copy : plan.copies) check_copy(core, copy);
+  for (std::size_t r = 0; r < plan.rows.size(); ++r) {
+    const StepRow& row = plan.rows[r];
     const CacheSalt salt = find(core, row.sequence)->salt;
     for (std::size_t g = 0; g < scenario_.groups.size(); ++g) {
-      const auto blocks = blocks_of(core, r, g);
+      const auto blocks = blocks_of(plan, r, g);
       const std::int32_t size = scenario_.groups[g].block_size;
       for (std::int32_t i = 0; i < static_cast<std::int32_t>(blocks.size()); ++i) {
         const BlockId block = blocks[static_cast<std::size_t>(i)];

@@ -19,8 +19,14 @@ class PlanCheck final {
 
   void before(const Core& core);
   void after(Core& core, scheduler::Clock::time_point now);
+  // The same for schedule_ahead, which has the tables and blocks of core.next checked here; what
+  // else must hold for it is AheadCheck's.
+  void after_ahead(Core& core);
+  // core.plan is done, and core.next takes its place.
+  void go_on() { pointed_to_.swap(pointed_to_ahead_); }
   // Whatever was aborted meanwhile, the step still reads what the plan pointed to.
   void before_execution(const Core& core) const;
+  void before_execution_ahead(const Core& core) const;
   // Starts of sequences that had been preempted so often that their worst case was reserved.
   [[nodiscard]] std::int64_t num_guaranteed() const { return num_guaranteed_; }
 
@@ -29,14 +35,14 @@ class PlanCheck final {
 
   void check_limits(const Core& core) const;
   void check_rows(const Core& core) const;
-  void check_tables(const Core& core, const scheduler::Sequence& sequence,
+  void check_tables(const scheduler::StepPlan& plan, const scheduler::Sequence& sequence,
                     const scheduler::StepRow& row) const;
-  [[nodiscard]] std::span<const BlockId> blocks_of(const Core& core, std::size_t row,
-                                                   std::size_t group) const;
+  [[nodiscard]] static std::span<const BlockId> blocks_of(const scheduler::StepPlan& plan,
+                                                          std::size_t row, std::size_t group);
   void check_references(const Core& core);
   void check_snapshot(const Core& core);
   void check_slots(const Core& core) const;
-  void check_writes(Core& core);
+  void check_writes(Core& core, const scheduler::StepPlan& plan);
   void check_copy(Core& core, const scheduler::PageCopy& copy);
   void check_preempted(const Core& core);
   void check_first(const Core& core) const;
@@ -50,7 +56,8 @@ class PlanCheck final {
   std::vector<std::int32_t> in_tables_;          // the same without copies
   std::vector<std::int32_t> references_before_;  // [block]: a step ago
   PageSnapshot snapshot_;
-  std::vector<TokenId> pointed_to_;     // what the plan's samples point to
+  // What the plan's samples point to; and those of the plan ahead.
+  std::vector<TokenId> pointed_to_, pointed_to_ahead_;
   std::vector<CacheSalt> written_for_;  // [block]: the tenant of its last writer
   std::map<SequenceId, std::int32_t> preemptions_;
   std::int64_t num_guaranteed_ = 0;

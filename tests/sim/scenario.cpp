@@ -89,6 +89,8 @@ SamplingParams draw_params(std::int32_t max_tokens, Random& random) {
   params.seed = random.next();
   params.num_logprobs = random.between(-1, 3);
   params.prompt_logprobs = random.chance(250);
+  // Tells the model that the sampler wants the tokens so far.
+  if (random.chance(50)) params.presence_penalty = 1.0f;
   return params;
 }
 
@@ -110,6 +112,7 @@ Scenario draw_scenario(Random& random) {
   scenario.scheduler = draw_options(scenario.num_blocks * scenario.groups[0].block_size, random);
   scenario.model_fault_period = random.one_of({0, 0, 0, 50, 500});
   scenario.put_off = random.one_of({0, 0, 20, 200});
+  scenario.run_ahead = random.one_of({0, 500, 1000, 1000});
   scenario.odds = draw_odds(random);
   scenario.num_host_slots = random.one_of(
       {0, 0, 0, 1, random.between(1, 8), random.between(1, 8), random.between(4, 64)});

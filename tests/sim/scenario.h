@@ -77,6 +77,8 @@ struct Scenario {
   std::int32_t model_fault_period = 0;
   // Per mille of choices that the model puts off to a later step (as a masked row will).
   std::int32_t put_off = 0;
+  // Per mille of steps for which the next one is asked for ahead.
+  std::int32_t run_ahead = 0;
   Odds odds;
   std::int32_t num_host_slots = 0;
   bool has_lower_tier = false;

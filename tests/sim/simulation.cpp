@@ -5,6 +5,7 @@
 #include <iterator>
 #include <optional>
 
+#include "tests/sim/ahead_check.h"
 #include "tests/sim/core.h"
 #include "tests/sim/fair_check.h"
 #include "tests/sim/ledger.h"
@@ -24,6 +25,7 @@ class Simulation final {
         scenario_(draw_scenario(random_)),
         ledger_(scenario_),
         plan_check_(scenario_),
+        ahead_check_(scenario_),
         core_(scenario_),
         fair_check_(scenario_, core_.cache.max_tokens()) {}
 
@@ -54,11 +56,17 @@ class Simulation final {
   void pause_any(bool paused);
 
   void step(std::int32_t disturb_in_flight);
+  void plan();
+  [[nodiscard]] bool plan_ahead();
+  void disturb_in_flight(std::int32_t chance, Count counted);
+  void execute(bool ahead);
+  void update();
+  void count_dropped();
   void tell();
   void check();
   void count_whole_run();
   void count(Count what, std::int64_t by = 1) { report_[what] += by; }
-  void trace_plan();
+  void trace_plan(const scheduler::StepPlan& plan);
   void trace(std::uint64_t value) { report_.trace = mix(report_.trace ^ value) + 1; }
 
   // How it ends.
@@ -70,11 +78,14 @@ class Simulation final {
   const Scenario scenario_;
   Ledger ledger_;
   PlanCheck plan_check_;
+  AheadCheck ahead_check_;
   Core core_;
   FairCheck fair_check_;
   scheduler::Clock::time_point now_{};
   std::uint64_t last_id_ = 0;
   StepId last_step_{};
+  bool in_flight_ = false;  // core_.plan
+  bool executed_ = false;   // core_.output is that of core_.plan
   Report report_;
 };
 
@@ -136,7 +147,7 @@ void Simulation::disturb() {
   act(odds.finish, [this] { finish_any(); });
   act(odds.pause, [this] { pause_any(true); });
   act(odds.resume, [this] { pause_any(false); });
-  act(odds.preempt, [this] { preempt_any(); });
+  if (!in_flight_) act(odds.preempt, [this] { preempt_any(); });
   if (random_.chance(odds.evict)) evict_some();
   if (random_.chance(odds.tier_costs)) measure_costs();
   core_.check_invariants();
@@ -205,9 +216,35 @@ void Simulation::pause_any(bool paused) {
   ledger_.set_paused(*id, paused, now_);
 }
 
-void Simulation::step(std::int32_t disturb_in_flight) {
+// One step's result is seen: that of the step in flight, or of one that is planned first. Another
+// may be in flight afterwards.
+void Simulation::step(std::int32_t disturb) {
   count(Count::kSteps);
   core_.tier.tick();
+  if (!in_flight_) {
+    plan();
+    if (core_.plan.empty()) return check();
+  }
+  count(Count::kRunningSteps);
+  disturb_in_flight(disturb, Count::kAbortedInFlight);
+  const bool ahead = random_.chance(scenario_.run_ahead) && plan_ahead();
+  if (ahead) disturb_in_flight(disturb, Count::kAbortedTwiceInFlight);
+  if (!executed_) execute(false);
+  const bool early = ahead && random_.chance(500);
+  if (early) {
+    count(Count::kExecutedEarly);
+    execute(true);
+  }
+  update();
+  in_flight_ = ahead;
+  executed_ = early;
+  if (!ahead) return;
+  std::swap(core_.plan, core_.next);
+  std::swap(core_.output, core_.next_output);
+  plan_check_.go_on();
+}
+
+void Simulation::plan() {
   core_.events.clear();
   plan_check_.before(core_);
   fair_check_.look(core_);
@@ -216,31 +253,73 @@ void Simulation::step(std::int32_t disturb_in_flight) {
   core_.check_invariants();
   plan_check_.after(core_, now_);
   fair_check_.after(core_);
+  ahead_check_.after_schedule(core_);
   for (const scheduler::StepRow& row : core_.plan.rows) {
     ledger_.begin_at(row.sequence, row.first_position);
   }
   require(core_.plan.step_id > last_step_, "a step without a number of its own");
   last_step_ = core_.plan.step_id;
-  trace_plan();
-  if (core_.plan.empty()) return check();
+  trace_plan(core_.plan);
+}
 
-  count(Count::kRunningSteps);
-  if (random_.chance(disturb_in_flight)) {
-    count(Count::kAbortedInFlight);
+bool Simulation::plan_ahead() {
+  ahead_check_.before(core_);
+  const bool planned = core_.scheduler.schedule_ahead(now_, core_.plan, core_.next);
+  core_.check_invariants();
+  count(planned ? Count::kStepsAhead : Count::kNotAhead);
+  if (!planned) {
+    ahead_check_.after_no(core_);
+    return false;
+  }
+  ahead_check_.after(core_, now_);
+  plan_check_.after_ahead(core_);
+  fair_check_.after_ahead(core_);
+  last_step_ = core_.next.step_id;
+  trace_plan(core_.next);
+  return true;
+}
+
+void Simulation::disturb_in_flight(std::int32_t chance, Count counted) {
+  if (random_.chance(chance)) {
+    count(counted);
     abort_any();
     fair_check_.look(core_);
   }
-  if (random_.chance(disturb_in_flight)) {
+  if (random_.chance(chance)) {
     pause_any(random_.chance(500));
     fair_check_.look(core_);
   }
-  plan_check_.before_execution(core_);
-  core_.model.execute(core_.plan, core_.output);
+}
+
+void Simulation::execute(bool ahead) {
+  if (ahead) {
+    plan_check_.before_execution_ahead(core_);
+    core_.model.execute(core_.next, core_.next_output);
+  } else {
+    plan_check_.before_execution(core_);
+    core_.model.execute(core_.plan, core_.output);
+  }
+}
+
+void Simulation::update() {
   core_.events.clear();
+  count_dropped();
   core_.scheduler.update(core_.plan, core_.output, core_.events);
   fair_check_.look(core_);
   tell();
   check();
+}
+
+void Simulation::count_dropped() {
+  for (const scheduler::StepRow& row : core_.plan.rows) {
+    if (row.source_sample < 0) continue;
+    const auto sequences = core_.scheduler.sequences();
+    const auto found = std::ranges::find(sequences, row.sequence, &scheduler::Sequence::id);
+    const bool gone = found == sequences.end();
+    const bool set_back = !gone && (*found)->num_computed_tokens != row.first_position;
+    if (gone || set_back) count(Count::kDroppedRows);
+    if (set_back) count(Count::kSetBack);
+  }
 }
 
 void Simulation::tell() {
@@ -270,14 +349,14 @@ void Simulation::check() {
   require(!idle || usage.free_blocks == usage.total_blocks, "idle and blocks are not free");
 }
 
-void Simulation::trace_plan() {
-  for (const scheduler::StepRow& row : core_.plan.rows) {
+void Simulation::trace_plan(const scheduler::StepPlan& plan) {
+  for (const scheduler::StepRow& row : plan.rows) {
     trace(static_cast<std::uint64_t>(row.sequence));
     trace(static_cast<std::uint64_t>(row.first_position) << 32 |
           static_cast<std::uint64_t>(row.num_tokens));
     count(Count::kTokens, row.num_tokens);
   }
-  for (const BlockId block : core_.plan.block_ids) {
+  for (const BlockId block : plan.block_ids) {
     trace(static_cast<std::uint64_t>(static_cast<std::int32_t>(block)));
   }
 }
@@ -319,9 +398,11 @@ void Simulation::count_whole_run() {
   if (scenario_.num_blocks <= 8) count(Count::kSmallPool);
   if (scenario_.groups.back().window > 0) count(Count::kRunsWithWindows);
   if (scenario_.num_tenants > 1) count(Count::kRunsWithTenants);
+  if (scenario_.run_ahead > 0) count(Count::kRunsAhead);
 }
 
 void Simulation::end() {
+  if (in_flight_) count(Count::kEndedBetween);
   count(scenario_.ending == Ending::kDrain     ? Count::kDrained
         : scenario_.ending == Ending::kFailAll ? Count::kFailedAll
                                                : Count::kDestroyed);
@@ -345,7 +426,8 @@ void Simulation::drain() {
     fair_check_.look(core_);
   }
   // A step may do no more than end a read, and each start reads a few times.
-  for (std::int64_t left = 6 * ledger_.work_left() + 8; !core_.scheduler.idle(); --left) {
+  for (std::int64_t left = 6 * ledger_.work_left() + 8; in_flight_ || !core_.scheduler.idle();
+       --left) {
     require(left > 0, "no end within the bound: livelock");
     step(0);
   }
@@ -365,6 +447,13 @@ const char* name_of(Count count) {
   static constexpr const char* kNames[] = {"steps",
                                            "steps with a running sequence",
                                            "tokens computed",
+                                           "steps planned ahead",
+                                           "steps not planned ahead",
+                                           "steps ahead computed early",
+                                           "rows ahead that were dropped",
+                                           "rows ahead of a choice put off",
+                                           "aborts with two steps in flight",
+                                           "endings with a step in flight",
                                            "requests",
                                            "refused by size",
                                            "refused by the queue",
@@ -418,6 +507,7 @@ const char* name_of(Count count) {
                                            "runs with tiers",
                                            "runs with windows",
                                            "runs with several tenants",
+                                           "runs that go ahead",
                                            "tenants that waited, compared"};
   static_assert(std::size(kNames) == static_cast<std::size_t>(Count::kNumCounts));
   return kNames[static_cast<std::size_t>(count)];

@@ -9,10 +9,17 @@ namespace quire::sim {
 
 // What can happen in a run and is counted, with its name.
 enum class Count : std::uint8_t {
-  kSteps,         // calls of schedule()
-  kRunningSteps,  // of these, with a sequence that runs
-  kTokens,        // computed
-  kRequests,      // sequences that were added
+  kSteps,                 // calls of schedule()
+  kRunningSteps,          // of these, with a sequence that runs
+  kTokens,                // computed
+  kStepsAhead,            // planned while another ran
+  kNotAhead,              // asked for and refused
+  kExecutedEarly,         // computed before the result of the one before was seen
+  kDroppedRows,           // ahead, of sequences that had ended or been set back
+  kSetBack,               // of these: the choice before was put off
+  kAbortedTwiceInFlight,  // with two steps in flight
+  kEndedBetween,          // with a step in flight, between two others
+  kRequests,              // sequences that were added
   kRefusedBySize,
   kRefusedByQueue,
   kAtTheLimit,  // prompt + max_tokens at the limit, or one off
@@ -65,6 +72,7 @@ enum class Count : std::uint8_t {
   kRunsWithTiers,
   kRunsWithWindows,
   kRunsWithTenants,
+  kRunsAhead,
   kCompared,  // pairs of tenants that both waited all along
   kNumCounts
 };

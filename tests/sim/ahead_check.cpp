@@ -1,0 +1,149 @@
+#include "tests/sim/ahead_check.h"
+
+#include <algorithm>
+
+#include "tests/sim/violation.h"
+
+namespace quire::sim {
+namespace {
+
+using scheduler::Sequence;
+using scheduler::SequenceState;
+using scheduler::StepRow;
+using scheduler::StepSample;
+
+const Sequence* find(const Core& core, SequenceId id) {
+  for (const Sequence* sequence : core.scheduler.sequences()) {
+    if (sequence->id == id) return sequence;
+  }
+  return nullptr;
+}
+
+// Those with a seat, or those without that stand in the queue.
+std::vector<SequenceId> ids_of(const Core& core, bool seated) {
+  std::vector<SequenceId> ids;
+  for (const Sequence* sequence : core.scheduler.sequences()) {
+    const bool counts =
+        seated ? sequence->state == SequenceState::kRunning : sequence->stands_in_queue();
+    if (counts) ids.push_back(sequence->id);
+  }
+  std::sort(ids.begin(), ids.end());
+  return ids;
+}
+
+// The token in flight is its last.
+bool is_at_its_end(const Sequence& sequence) {
+  return sequence.num_output_tokens() + 1 == sequence.params.max_tokens;
+}
+
+}  // namespace
+
+std::vector<AheadCheck::Place> AheadCheck::places_of(const Core& core) {
+  std::vector<Place> places;
+  for (const Sequence* sequence : core.scheduler.sequences()) {
+    places.push_back({.sequence = sequence->id,
+                      .state = sequence->state,
+                      .paused = sequence->paused,
+                      .num_tokens = sequence->num_tokens(),
+                      .num_computed = sequence->num_computed_tokens});
+  }
+  std::ranges::sort(places, {}, &Place::sequence);
+  return places;
+}
+
+void AheadCheck::after_schedule(const Core& core) {
+  seated_ = ids_of(core, true);
+  waited_ = ids_of(core, false);
+  free_blocks_ = core.cache.usage().free_blocks;
+  had_budget_left_ = static_cast<std::int32_t>(core.plan.tokens.size()) <
+                     scenario_.scheduler.max_num_batched_tokens;
+}
+
+void AheadCheck::before(const Core& core) { places_ = places_of(core); }
+
+void AheadCheck::after_no(const Core& core) const {
+  require(places_of(core) == places_, "a no moved someone");
+}
+
+void AheadCheck::after(const Core& core, scheduler::Clock::time_point now) const {
+  require(places_of(core) == places_, "planning ahead moved someone");
+  require(core.next.step_id == StepId{static_cast<std::uint64_t>(core.plan.step_id) + 1},
+          "a step ahead without the next number");
+  require(!core.next.rows.empty(), "a step ahead of nothing");
+  require(core.next.copies.empty() && core.plan.copies.empty(), "a step ahead among copies");
+  require(core.cache.copies().empty() && core.cache.copies_out().empty(),
+          "a step ahead while copies are due");
+  const auto& in_flight = core.plan;
+  require(core.next.samples.size() == core.next.rows.size() &&
+              core.next.tokens.size() == core.next.rows.size(),
+          "a row ahead that is not one choice");
+  for (const StepSample& sample : in_flight.samples) {
+    require(sample.target == kNoToken, "a step ahead of one that scores");
+  }
+  for (std::size_t row = 0; row < core.next.rows.size(); ++row) check_row(core, row);
+  check_all_go_on(core);
+  check_nobody_waits_in_vain(core);
+  const auto deadline = core.scheduler.next_deadline();
+  require(!deadline || *deadline > now, "a deadline came, and a step was planned ahead");
+  require(core.scheduler.stats().reading == 0, "a step ahead while pages are read");
+}
+
+void AheadCheck::check_row(const Core& core, std::size_t row) const {
+  const StepRow& ahead = core.next.rows[row];
+  const StepSample& sample = core.next.samples[row];
+  const Sequence* const sequence = find(core, ahead.sequence);
+  require(sequence != nullptr, "row ahead of one that is gone", ahead.sequence);
+  require(ahead.source_sample >= 0 &&
+              ahead.source_sample < static_cast<std::int32_t>(core.plan.samples.size()),
+          "row ahead of no sample", ahead.sequence);
+  const StepSample& source = core.plan.samples[static_cast<std::size_t>(ahead.source_sample)];
+  const StepRow& before = core.plan.rows[static_cast<std::size_t>(source.row)];
+  require(before.sequence == ahead.sequence, "row ahead of another's sample", ahead.sequence);
+  require(before.first_position == sequence->num_computed_tokens,
+          "row ahead of one that is to be computed again", ahead.sequence);
+  require(ahead.num_tokens == 1 && ahead.first_position == before.context_len &&
+              ahead.first_position == source.position &&
+              ahead.context_len == before.context_len + 1,
+          "row ahead is not the next token", ahead.sequence);
+  require(core.next.tokens[row] == kNoToken, "row ahead with a token", ahead.sequence);
+  require(static_cast<std::size_t>(sample.row) == row && sample.offset == 0 &&
+              sample.target == kNoToken && sample.position == ahead.context_len,
+          "row ahead with another sample", ahead.sequence);
+  require(std::ranges::equal(sample.history, sequence->tokens), "row ahead with another history",
+          ahead.sequence);
+  require(
+      sample.mask_end_tokens == (sequence->num_output_tokens() + 1 < sequence->params.min_tokens),
+      "row ahead with the wrong mask", ahead.sequence);
+  require(!is_at_its_end(*sequence), "row ahead of one that is at its end", ahead.sequence);
+}
+
+// Whoever runs is in the step in flight, and in the next unless that is its last.
+void AheadCheck::check_all_go_on(const Core& core) const {
+  const auto has_row = [](const scheduler::StepPlan& plan, SequenceId id) {
+    return std::ranges::find(plan.rows, id, &StepRow::sequence) != plan.rows.end();
+  };
+  for (const Sequence* sequence : core.scheduler.sequences()) {
+    if (sequence->state != SequenceState::kRunning || sequence->paused) continue;
+    require(has_row(core.plan, sequence->id), "one that runs was left out", sequence->id);
+    require(has_row(core.next, sequence->id) != is_at_its_end(*sequence),
+            "one that runs does not go on", sequence->id);
+  }
+}
+
+// Whoever waits found no seat or no blocks in the last plan, and nobody came, went or gave any
+// since.
+void AheadCheck::check_nobody_waits_in_vain(const Core& core) const {
+  const auto waiting = ids_of(core, false);
+  if (waiting.empty()) return;
+  const auto seated = ids_of(core, true);
+  const bool parked = std::ranges::any_of(core.scheduler.sequences(), [](const Sequence* sequence) {
+    return sequence->state == SequenceState::kRunning && sequence->paused;
+  });
+  require(!parked, "one waits though a paused one could give way", waiting.front());
+  if (seated.size() == static_cast<std::size_t>(scenario_.scheduler.max_num_seqs)) return;
+  require(had_budget_left_ && waiting == waited_ && seated == seated_ &&
+              core.cache.usage().free_blocks <= free_blocks_,
+          "one waits that could get a seat", waiting.front());
+}
+
+}  // namespace quire::sim
