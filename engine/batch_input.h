@@ -17,7 +17,9 @@
 namespace quire::engine {
 
 struct BatchInput {
-  std::span<const TokenId> token_ids;             // [T]
+  // [T]; -1 - k, for a backend that runs ahead: what sample k of the step before chose, or any
+  // token where it chose none.
+  std::span<const TokenId> token_ids;
   std::span<const std::int32_t> positions;        // [T]
   std::span<const std::int64_t> slot_mapping;     // [T]
   std::span<const std::int32_t> query_start_loc;  // [R + 1]

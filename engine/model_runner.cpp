@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <exception>
 #include <thread>
 
 namespace quire::engine {
@@ -50,12 +51,18 @@ struct ModelRunner::Scratch {
 
   void flatten(const StepPlan& plan, std::int32_t block_size);
   void append_row(const StepPlan& plan, const StepRow& row, std::int32_t block_size);
+  [[nodiscard]] TokenId token_of(const StepPlan& plan, const StepRow& row, std::int32_t i) const;
   [[nodiscard]] BatchInput batch(const StepPlan& plan) const;
+  [[nodiscard]] TensorView tile_logits() const {
+    return {
+        .data = logits.data(), .rows = kLogitRows, .cols = vocab_size, .row_stride = vocab_size};
+  }
   SamplerSlot& take_sampler();
   [[nodiscard]] SampleTile tile(std::span<const StepSample> samples, TensorView logits_tile);
   void sample_row(const StepSample& sample, std::int64_t row, const float* logits_row);
   void emit(std::int64_t row, StepOutput& output);
 
+  bool runs_ahead;
   std::int32_t vocab_size;
   std::int32_t max_model_len;
   std::int32_t max_top;
@@ -71,13 +78,15 @@ struct ModelRunner::Scratch {
   DeviceBuffer logits;                // [kLogitRows, vocab_size]
   std::vector<std::unique_ptr<SamplerSlot>> samplers;
   std::vector<TokenId> end_token_ids;
-  std::vector<SampledRow> results;  // [kLogitRows]
-  std::vector<TokenLogprob> tops;   // [kLogitRows, max_top]
+  // Of a tile, or of a step that the device samples.
+  std::vector<SampledRow> results;  // [most]
+  std::vector<TokenLogprob> tops;   // [most, max_top]
 };
 
 ModelRunner::Scratch::Scratch(const RunnerOptions& options, const ModelConfig& config,
                               Backend& backend)
-    : vocab_size(config.vocab_size),
+    : runs_ahead(backend.runs_ahead()),
+      vocab_size(config.vocab_size),
       max_model_len(static_cast<std::int32_t>(options.max_model_len)),
       max_top(options.max_logprobs),
       // Every token may be scored, and a row's last one chosen from as well.
@@ -85,8 +94,8 @@ ModelRunner::Scratch::Scratch(const RunnerOptions& options, const ModelConfig& c
       logits(backend.allocate(std::int64_t{kLogitRows} * config.vocab_size *
                               dtype_bytes(DType::kFloat32))),
       end_token_ids(config.eos_token_ids),
-      results(kLogitRows),
-      tops(static_cast<std::size_t>(kLogitRows * std::max(max_top, 1))) {
+      results(static_cast<std::size_t>(std::max<std::int64_t>(kLogitRows, options.max_num_seqs))),
+      tops(results.size() * static_cast<std::size_t>(std::max(max_top, 1))) {
   reserve_vector(tokens, options.max_num_batched_tokens);
   reserve_vector(positions, options.max_num_batched_tokens);
   reserve_vector(slots, options.max_num_batched_tokens);
@@ -128,12 +137,7 @@ void ModelRunner::Scratch::append_row(const StepPlan& plan, const StepRow& row,
   CHECK_LE(row.context_len, row.num_blocks * block_size);
   CHECK_EQ(row.context_len, row.first_position + row.num_tokens);
   for (std::int32_t i = 0; i < row.num_tokens; ++i) {
-    TokenId token = plan.tokens[static_cast<std::size_t>(row.token_begin + i)];
-    if (row.source_sample >= 0) {
-      // After a fault there is no such token, and nobody wants this row's result: any id will do.
-      token = std::max(last_sampled[static_cast<std::size_t>(row.source_sample)], 0);
-    }
-    CHECK(token >= 0 && token < vocab_size);
+    const TokenId token = token_of(plan, row, i);
     const std::int32_t position = row.first_position + i;
     const auto block =
         plan.block_ids[static_cast<std::size_t>(row.block_begin + position / block_size)];
@@ -144,6 +148,18 @@ void ModelRunner::Scratch::append_row(const StepPlan& plan, const StepRow& row,
   query_start.push_back(row.token_begin + row.num_tokens);
   context_lens.push_back(row.context_len);
   block_start.push_back(row.block_begin + row.num_blocks);
+}
+
+TokenId ModelRunner::Scratch::token_of(const StepPlan& plan, const StepRow& row,
+                                       std::int32_t i) const {
+  if (row.source_sample >= 0) {
+    if (runs_ahead) return -1 - row.source_sample;
+    // After a fault there is no such token, and nobody wants this row's result: any id will do.
+    return std::max(last_sampled[static_cast<std::size_t>(row.source_sample)], 0);
+  }
+  const TokenId token = plan.tokens[static_cast<std::size_t>(row.token_begin + i)];
+  CHECK(token >= 0 && token < vocab_size);
+  return token;
 }
 
 BatchInput ModelRunner::Scratch::batch(const StepPlan& plan) const {
@@ -169,7 +185,7 @@ SamplerSlot& ModelRunner::Scratch::take_sampler() {
 
 // Nothing of it sampled yet.
 SampleTile ModelRunner::Scratch::tile(std::span<const StepSample> samples, TensorView logits_tile) {
-  std::fill(results.begin(), results.end(), SampledRow{});
+  std::fill_n(results.begin(), samples.size(), SampledRow{});
   return {.logits = logits_tile,
           .samples = samples,
           .end_token_ids = end_token_ids,
@@ -192,16 +208,15 @@ void ModelRunner::Scratch::sample_row(const StepSample& sample, std::int64_t row
   slot.busy.store(false, std::memory_order_release);
 }
 
-// Appends a sampled row of the tile to the output.
+// Appends a row of the results to the output; one that is left is put off.
 void ModelRunner::Scratch::emit(std::int64_t row, StepOutput& output) {
   const SampledRow& result = results[static_cast<std::size_t>(row)];
-  CHECK(result.state != SampledRow::State::kLeft);
-  const bool fault = result.state == SampledRow::State::kFault;
+  const bool chosen = result.state == SampledRow::State::kChosen;
   output.samples.push_back({.token_begin = static_cast<std::int32_t>(output.tokens.size()),
-                            .num_tokens = fault ? 0 : 1,
-                            .fault = fault});
-  last_sampled.push_back(fault ? kNoToken : result.chosen.token);
-  if (fault) return;
+                            .num_tokens = chosen ? 1 : 0,
+                            .fault = result.state == SampledRow::State::kFault});
+  last_sampled.push_back(chosen ? result.chosen.token : kNoToken);
+  if (!chosen) return;
   output.tokens.push_back({.token = result.chosen.token,
                            .logprob = result.chosen.logprob,
                            .top_begin = static_cast<std::int32_t>(output.top.size()),
@@ -225,32 +240,118 @@ ModelRunner::ModelRunner(const RunnerOptions& options, Model& model, KvStorage& 
   model.reserve(in_eights(options.max_num_batched_tokens), in_eights(scratch_->max_samples));
 }
 
-ModelRunner::~ModelRunner() = default;
+// What is under way writes the model's memory.
+ModelRunner::~ModelRunner() {
+  try {
+    while (num_launched_ > 0) (void)finish_oldest();
+  } catch (const std::exception&) {
+    // The device is lost, and so nothing is under way.
+  }
+}
 
 void ModelRunner::execute(const StepPlan& plan, StepOutput& output) {
+  CHECK_EQ(num_launched_, std::size_t{0});
+  begin_output(plan, output);
+  const BatchInput batch = begin_step(plan);
+  if (batch.num_tokens() > 0) sample(plan, model_->forward(batch, *storage_), output);
+  backend_->end_step();
+}
+
+void ModelRunner::begin_output(const StepPlan& plan, StepOutput& output) {
   Scratch& scratch = *scratch_;
   output.clear();
   output.step_id = plan.step_id;
+  output.copies_completed = static_cast<std::int32_t>(plan.copies.size());
   // Room for the largest step, once: a caller that keeps its output never makes this allocate
   // again.
   reserve_vector(output.samples, scratch.max_samples);
   reserve_vector(output.tokens, scratch.max_samples);
   reserve_vector(output.top, scratch.max_samples * scratch.max_top);
+}
 
+BatchInput ModelRunner::begin_step(const StepPlan& plan) {
+  Scratch& scratch = *scratch_;
   CHECK(plan.more_groups.empty());  // BatchInput has the tables of one group
   scratch.flatten(plan, storage_->spec().groups.front().block_size);
   scratch.last_sampled.clear();
   BatchInput batch = scratch.batch(plan);
   batch.heartbeat = heartbeat();
   backend_->begin_step(batch);
-  copy_pages(plan, output);
-  if (batch.num_tokens() > 0) sample(plan, model_->forward(batch, *storage_), output);
-  backend_->end_step();
+  copy_pages(plan);
+  return batch;
+}
+
+bool ModelRunner::launch(const StepPlan& plan) {
+  CHECK_LT(num_launched_, launched_.size());
+  const auto is_ahead = [](const StepRow& row) { return row.source_sample >= 0; };
+  const bool ahead = std::any_of(plan.rows.begin(), plan.rows.end(), is_ahead);
+  const bool started = (ahead || steps_alone_ == 0) && prepare_samples(plan);
+  CHECK(started || (!ahead && num_launched_ == 0));
+  if (started) {
+    start(plan);
+  } else if (steps_alone_ > 0) {
+    --steps_alone_;
+  }
+  launched_[num_launched_++] = {
+      .plan = &plan, .started = started, .num_samples = plan.samples.size()};
+  return started;
+}
+
+// Choices alone: one that the device cannot make is put off, which a score cannot be.
+bool ModelRunner::prepare_samples(const StepPlan& plan) {
+  const Scratch& scratch = *scratch_;
+  if (plan.rows.empty() || plan.samples.size() > scratch.results.size()) return false;
+  const auto chooses = [](const StepSample& sample) { return sample.target == kNoToken; };
+  return std::all_of(plan.samples.begin(), plan.samples.end(), chooses) &&
+         backend_->prepare_samples(plan.samples, scratch.end_token_ids, scratch.vocab_size);
+}
+
+// Without a wait: all tiles of logits are sampled before the first result is read.
+void ModelRunner::start(const StepPlan& plan) {
+  const BatchInput batch = begin_step(plan);
+  const TensorView hidden = model_->forward(batch, *storage_);
+  const auto total = static_cast<std::int64_t>(plan.samples.size());
+  for (std::int64_t begin = 0; begin < total; begin += kLogitRows) {
+    const std::int64_t n = std::min<std::int64_t>(kLogitRows, total - begin);
+    const TensorView logits = scratch_->tile_logits().head(n);
+    model_->logits(rows_of(hidden, begin, n), logits);
+    backend_->queue_samples(logits, begin);
+  }
+  backend_->start_step();
+  if (heartbeat() != nullptr) heartbeat()->beat();
+}
+
+// Its samples; none where it was not started.
+std::span<SampledRow> ModelRunner::finish_oldest() {
+  CHECK_GE(num_launched_, std::size_t{1});
+  const Launched oldest = launched_[0];
+  launched_[0] = launched_[1];
+  --num_launched_;
+  if (!oldest.started) return {};
+  Scratch& scratch = *scratch_;
+  const std::span rows = std::span(scratch.results).first(oldest.num_samples);
+  std::fill(rows.begin(), rows.end(), SampledRow{});
+  backend_->finish_step(rows, scratch.tops, scratch.max_top);
+  return rows;
+}
+
+void ModelRunner::collect(StepOutput& output) {
+  const Launched oldest = launched_[0];
+  const std::span<SampledRow> rows = finish_oldest();
+  if (!oldest.started) return execute(*oldest.plan, output);
+  Scratch& scratch = *scratch_;
+  begin_output(*oldest.plan, output);
+  scratch.last_sampled.clear();
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    if (rows[i].state == SampledRow::State::kLeft) steps_alone_ = kStepsAlone;
+    scratch.emit(static_cast<std::int64_t>(i), output);
+  }
+  if (heartbeat() != nullptr) heartbeat()->beat();
 }
 
 // Copies come before the step's own writes: a page that is about to be written may be a copy. They
 // are complete when the step is (Backend::end_step).
-void ModelRunner::copy_pages(const StepPlan& plan, StepOutput& output) {
+void ModelRunner::copy_pages(const StepPlan& plan) {
   const KvLayer any_layer = storage_->layer(0, 0);
   for (const scheduler::PageCopy& copy : plan.copies) {
     switch (copy.kind) {
@@ -264,27 +365,25 @@ void ModelRunner::copy_pages(const StepPlan& plan, StepOutput& output) {
         backend_->copy_page_out(any_layer, copy.from, host_->page(copy.to));
         break;
     }
-    ++output.copies_completed;
   }
 }
 
 // Logits and samples of all wanted rows, tile after tile.
 void ModelRunner::sample(const StepPlan& plan, TensorView hidden, StepOutput& output) {
   Scratch& scratch = *scratch_;
-  const TensorView tile_logits{.data = scratch.logits.data(),
-                               .rows = kLogitRows,
-                               .cols = scratch.vocab_size,
-                               .row_stride = scratch.vocab_size};
   const auto total = static_cast<std::int64_t>(plan.samples.size());
   for (std::int64_t begin = 0; begin < total; begin += kLogitRows) {
     const std::int64_t n = std::min<std::int64_t>(kLogitRows, total - begin);
-    const TensorView logits = tile_logits.head(n);
+    const TensorView logits = scratch.tile_logits().head(n);
     model_->logits(rows_of(hidden, begin, n), logits);
     const SampleTile tile =
         scratch.tile({plan.samples.data() + begin, static_cast<std::size_t>(n)}, logits);
     backend_->sample(tile);
     sample_rest(tile);
-    for (std::int64_t i = 0; i < n; ++i) scratch.emit(i, output);
+    for (std::int64_t i = 0; i < n; ++i) {
+      CHECK(tile.rows[static_cast<std::size_t>(i)].state != SampledRow::State::kLeft);
+      scratch.emit(i, output);
+    }
     if (heartbeat() != nullptr) heartbeat()->beat();
   }
 }

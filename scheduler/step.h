@@ -51,7 +51,9 @@ struct StepSample {
   std::int32_t num_top = -1;     // as SamplingParams::num_logprobs
   bool mask_end_tokens = false;  // min_tokens not reached: end and stop token ids get no chance
   const SamplingParams* params = nullptr;
-  std::span<const TokenId> history;  // prompt and output so far (penalties); ends before `position`
+  // Prompt and output so far (penalties); ends before `position`. Of a row whose token is a sample
+  // of the step before it lacks that token.
+  std::span<const TokenId> history;
 };
 
 // The tables of one more group: row r has block_ids[row_begin[r] .. row_begin[r + 1]). What fell

@@ -215,6 +215,34 @@ class Backend {
   // bit for bit but for the sign of a logprob of 0. Rows left as they were are the caller's, by
   // to_host() and a Sampler.
   virtual void sample(const SampleTile& /*tile*/) {}
+  // --- a step that is not waited for ---------------------------------------------------------
+  // Where a device does them in order, a step may be started behind another one, of whose samples
+  // it takes tokens (BatchInput::token_ids). These calls stand in for sample() and end_step():
+  //
+  //   prepare_samples, begin_step, ops, queue_samples for each tile of logits, start_step
+  //   finish_step     once for each step that was started, in that order
+  //
+  // At most two are started and not finished; a step with page copies is alone, and so is one that
+  // is waited for by end_step(), sample() or to_host().
+  [[nodiscard]] virtual bool runs_ahead() const { return false; }
+  // Before begin_step(): whether the next step's samples can all be made this way, as far as can be
+  // told without the logits. Of one that has a token of the step before, they can where that one's
+  // could. If not, nothing has happened.
+  [[nodiscard]] virtual bool prepare_samples(std::span<const scheduler::StepSample> /*samples*/,
+                                             std::span<const TokenId> /*end_token_ids*/,
+                                             std::int32_t /*vocab_size*/) {
+    return false;
+  }
+  // The logits of the step's samples from `first` on, a multiple of 32: at most 32 rows, which may
+  // be overwritten by what comes next.
+  virtual void queue_samples(TensorView /*logits*/, std::int64_t /*first*/) {}
+  // Starts the step and returns. The batch is not read afterwards.
+  virtual void start_step() {}
+  // Waits for the oldest step, and not for the one behind it. `rows` are its samples, nothing of
+  // them made; those that are kLeft afterwards have no token, also for a step behind.
+  virtual void finish_step(std::span<SampledRow> /*rows*/, std::span<TokenLogprob> /*tops*/,
+                           std::int64_t /*tops_stride*/) {}
+
   // The host can read `x` afterwards: on CPU backends x.data itself.
   [[nodiscard]] virtual const float* to_host(TensorView x) = 0;
   // Runs fn(i) for i in [0, n) on the compute threads, in any order; fn may not depend on which

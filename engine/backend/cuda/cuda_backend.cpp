@@ -62,6 +62,8 @@ class CudaBackend final : public Backend {
         queue_(device_, stream_),
         copies_(device_, stream_),
         pool_(options.num_threads > 0 ? options.num_threads : cpu::available_cpus()) {}
+  // Memory is not given back under a step in flight.
+  ~CudaBackend() override { stream_.drain(); }
 
   [[nodiscard]] std::string_view name() const override { return name_; }
   [[nodiscard]] std::string_view layout_id() const override { return "kv-slot-dim"; }
@@ -105,6 +107,14 @@ class CudaBackend final : public Backend {
     stream_.synchronize();
     copies_.finish();
   }
+  [[nodiscard]] bool runs_ahead() const override { return true; }
+  [[nodiscard]] bool prepare_samples(std::span<const scheduler::StepSample> samples,
+                                     std::span<const TokenId> end_token_ids,
+                                     std::int32_t vocab_size) override;
+  void queue_samples(TensorView logits, std::int64_t first) override;
+  void start_step() override;
+  void finish_step(std::span<SampledRow> rows, std::span<TokenLogprob> tops,
+                   std::int64_t tops_stride) override;
 
   void embed(const Weight& table, std::span<const std::int32_t> ids, TensorView out) override {
     CHECK_EQ(out.rows, static_cast<std::int64_t>(ids.size()));
@@ -114,6 +124,8 @@ class CudaBackend final : public Backend {
     CHECK_EQ(out.cols, op.weight.cols);
     op.index = upload_->ids(ids, padded(out.rows));
     op.out = tensor(out, padded(out.rows));
+    // Whether or not an id of this step is one of these, so that its graph is the same.
+    if (sampling_) op.sample.results = const_cast<QuireCudaSampleResult*>(sampling_->results());
     push(op);
   }
   void add(TensorView residual, TensorView delta) override {
@@ -173,11 +185,11 @@ class CudaBackend final : public Backend {
             [this](std::byte* data) { device_.release(kQuireCudaPinned, data); }};
   }
   void copy_page_out(const KvLayer& any_layer, BlockId from, std::byte* to) override {
-    CHECK(queue_.empty());
+    CHECK(queue_.empty() && num_in_flight() == 0);
     copies_.copy_out(page(any_layer, from), to);
   }
   void copy_page_in(const KvLayer& any_layer, const std::byte* from, BlockId to) override {
-    CHECK(queue_.empty());
+    CHECK(queue_.empty() && num_in_flight() == 0);
     copies_.copy_in(from, page(any_layer, to));
   }
   void sample(const SampleTile& tile) override;
@@ -219,6 +231,10 @@ class CudaBackend final : public Backend {
     return padded_ == 0 ? rows : cuda::ladder_size(rows);
   }
   const Memory& staging(std::int64_t bytes);
+  [[nodiscard]] bool prepare_sampling(std::int64_t num_samples, std::int64_t vocab_size);
+  [[nodiscard]] std::size_t num_in_flight() const {
+    return sampling_ ? sampling_->num_in_flight() : 0;
+  }
   void flush() {
     if (upload_) upload_->send(stream_);
     copies_.before_main_work();
@@ -236,6 +252,7 @@ class CudaBackend final : public Backend {
   std::unique_ptr<cuda::StepUpload> upload_;
   std::unique_ptr<cuda::SampleUpload> sampling_;  // from the first step that samples
   std::int64_t max_tokens_ = 0;
+  std::int64_t max_rows_ = cuda::kMaxSampleRows;
   std::int64_t tokens_ = 0;  // of the step
   std::int64_t padded_ = 0;  // 0: the step is not padded
   // The 16-bit copy of the last op's output, and what it is of.
@@ -270,6 +287,7 @@ DeviceBuffer CudaBackend::prepare_vector(std::span<const HostTensor> parts) {
 void CudaBackend::reserve(std::int64_t max_tokens, std::int64_t max_rows, std::int64_t max_features,
                           std::int64_t max_context) {
   max_tokens_ = max_tokens;
+  max_rows_ = max_rows;
   staging_ = {};  // loading is over
   upload_ = std::make_unique<cuda::StepUpload>(
       device_, cuda::UploadLimits{.attention = {.max_tokens = max_tokens,
@@ -392,23 +410,54 @@ void CudaBackend::attention(TensorView q, const KvLayer& kv, const AttentionPara
   push_with_narrow(op, out);
 }
 
+// False: such samples are the host's.
+bool CudaBackend::prepare_sampling(std::int64_t num_samples, std::int64_t vocab_size) {
+  if (vocab_size > cuda::kMaxSampleVocab) return false;
+  if (sampling_ == nullptr || sampling_->vocab_size() != vocab_size) {
+    CHECK_EQ(num_in_flight(), std::size_t{0});
+    sampling_ = std::make_unique<cuda::SampleUpload>(device_, vocab_size,
+                                                     std::max(max_rows_, cuda::kMaxSampleRows));
+  }
+  return num_samples <= sampling_->max_samples();
+}
+
 void CudaBackend::sample(const SampleTile& tile) {
-  const std::int64_t vocab = tile.logits.cols;
   CHECK_EQ(tile.logits.rows, static_cast<std::int64_t>(tile.samples.size()));
   if (tile.logits.rows == 0 || tile.logits.rows > cuda::kMaxSampleRows) return;
-  if (vocab > cuda::kMaxSampleVocab) return;
-  if (sampling_ == nullptr || sampling_->vocab_size() != vocab) {
-    sampling_ = std::make_unique<cuda::SampleUpload>(device_, vocab);
-  }
-  const std::int64_t rows = padded(tile.logits.rows);
-  if (!sampling_->fill(tile, rows)) return;
-  QuireCudaOp op = record(kQuireCudaSample);
-  op.x = tensor(tile.logits, rows);
-  sampling_->describe(op);
-  push(op);
+  if (!prepare_sampling(tile.logits.rows, tile.logits.cols)) return;
+  CHECK_EQ(num_in_flight(), std::size_t{0});
+  if (sampling_->fill(tile.samples, tile.end_token_ids) == 0) return;
+  queue_samples(tile.logits, 0);
   sampling_->send(stream_);
   flush();
-  sampling_->fetch(stream_, tile);
+  sampling_->fetch(stream_);
+  sampling_->collect(tile.rows.first(tile.samples.size()), tile.tops, tile.tops_stride);
+}
+
+bool CudaBackend::prepare_samples(std::span<const scheduler::StepSample> samples,
+                                  std::span<const TokenId> end_token_ids, std::int32_t vocab_size) {
+  return prepare_sampling(static_cast<std::int64_t>(samples.size()), vocab_size) &&
+         sampling_->fill(samples, end_token_ids) == samples.size();
+}
+
+void CudaBackend::queue_samples(TensorView logits, std::int64_t first) {
+  QuireCudaOp op = record(kQuireCudaSample);
+  op.x = tensor(logits, padded(logits.rows));
+  sampling_->describe(op, first);
+  push(op);
+}
+
+void CudaBackend::start_step() {
+  sampling_->send(stream_);
+  flush();
+  sampling_->fetch(stream_);
+}
+
+void CudaBackend::finish_step(std::span<SampledRow> rows, std::span<TokenLogprob> tops,
+                              std::int64_t tops_stride) {
+  sampling_->collect(rows, tops, tops_stride);
+  // With pages on their way out it is alone; the other's are none.
+  if (num_in_flight() == 0) copies_.finish();
 }
 
 const float* CudaBackend::to_host(TensorView x) {

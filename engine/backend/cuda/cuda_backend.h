@@ -2,7 +2,8 @@
 // CudaBackend: the seam's ops as records for a plug-in (quire_cuda_abi.h).
 //
 // Within a step an op only writes a record; nothing waits and nothing is started before to_host()
-// or end_step(), which send the step's data (StepUpload), start its ops (StepQueue) and wait.
+// or end_step(), which send the step's data (StepUpload), start its ops (StepQueue) and wait; or
+// before start_step(), which does not wait: finish_step() does, for an event behind the step.
 // Decode steps are padded to the ladder's sizes and replayed as graphs. Activations stay float32.
 // What a 16-bit product reads is a 16-bit copy that the op before it left beside its output; where
 // there is none, a conversion is recorded. Engine thread only. Throws DeviceLost where the device

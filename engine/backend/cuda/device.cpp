@@ -90,6 +90,8 @@ void Stream::wait(const Event& event) {
   device_->check(device_->api().wait_event(stream_, event.handle()), "wait for event");
 }
 
+void Stream::drain() noexcept { (void)device_->api().synchronize_stream(stream_); }
+
 void Stream::synchronize() {
   device_->check(device_->api().synchronize_stream(stream_), "synchronize");
 }

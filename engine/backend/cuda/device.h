@@ -111,6 +111,8 @@ class Stream final {
   void record(Event& event);
   void wait(const Event& event);
   void synchronize();
+  // The same before memory is given back: a device that is lost has nothing under way.
+  void drain() noexcept;
 
  private:
   Device* device_;

@@ -12,7 +12,7 @@
 
 #include <stdint.h>
 
-#define QUIRE_CUDA_ABI_VERSION 3u
+#define QUIRE_CUDA_ABI_VERSION 4u
 
 extern "C" {
 
@@ -36,7 +36,7 @@ enum QuireCudaType : int32_t {
 };
 
 enum QuireCudaOpKind : int32_t {
-  kQuireCudaEmbed = 1,  // out[t] = weight[index[t]]
+  kQuireCudaEmbed = 1,  // out[t] = weight[index[t]]; index -1 - k: what sample.results[k] chose
   kQuireCudaAdd,        // x += y
   kQuireCudaNarrow,     // narrow = x
   kQuireCudaLinear,     // out = x weight^T + vector; x as `narrow` where weights are of 16 bits

@@ -14,10 +14,7 @@ namespace {
 
 using scheduler::StepSample;
 
-constexpr std::int64_t kRowBytes = kMaxSampleRows * std::int64_t{sizeof(QuireCudaSampleRow)};
-constexpr std::int64_t kResultBytes = kMaxSampleRows * std::int64_t{sizeof(QuireCudaSampleResult)};
-constexpr std::int64_t kTopBytes =
-    kMaxSampleRows * kMaxSampleTop * std::int64_t{sizeof(QuireCudaSampleTop)};
+constexpr std::int64_t kTopBytes = kMaxSampleTop * std::int64_t{sizeof(QuireCudaSampleTop)};
 
 bool has_output_penalty(const SamplingParams& params) {
   return params.presence_penalty != 0.0f || params.frequency_penalty != 0.0f;
@@ -45,38 +42,50 @@ float logprob(float logit, const QuireCudaSampleResult& result, double log_total
 
 }  // namespace
 
-SampleUpload::SampleUpload(Device& device, std::int64_t vocab_size)
+SampleUpload::SampleUpload(Device& device, std::int64_t vocab_size, std::int64_t max_samples)
     : vocab_size_(vocab_size),
-      host_(device, kQuireCudaPinned, kRowBytes + kMaxListed * 4),
-      device_(device, kQuireCudaDevice, host_.bytes()),
+      max_samples_(round_up(max_samples, kMaxSampleRows)),
+      row_bytes_(max_samples_ * std::int64_t{sizeof(QuireCudaSampleRow)}),
+      result_bytes_(max_samples_ * std::int64_t{sizeof(QuireCudaSampleResult)}),
+      device_(device, kQuireCudaDevice, row_bytes_ + kMaxListed * 4),
       workspace_(device, kQuireCudaDevice, sample_workspace_bytes(kMaxSampleRows, vocab_size)),
-      results_(device, kQuireCudaDevice, kResultBytes + kTopBytes),
-      host_results_(device, kQuireCudaPinned, results_.bytes()) {
+      results_(device, kQuireCudaDevice, result_bytes_ + max_samples_ * kTopBytes) {
   CHECK_LE(vocab_size, kMaxSampleVocab);
-}
-
-QuireCudaSampleRow* SampleUpload::rows() const {
-  return reinterpret_cast<QuireCudaSampleRow*>(host_.data());
-}
-std::int32_t* SampleUpload::lists() const {
-  return reinterpret_cast<std::int32_t*>(host_.data() + kRowBytes);
-}
-
-bool SampleUpload::fill(const SampleTile& tile, std::int64_t num_rows) {
-  CHECK_LE(num_rows, kMaxSampleRows);
-  num_rows_ = num_rows;
-  listed_ = 0;
-  tops_wanted_ = false;
-  std::fill_n(rows(), num_rows, QuireCudaSampleRow{});
-  bool any = false;
-  for (std::size_t i = 0; i < tile.samples.size(); ++i) {
-    QuireCudaSampleRow& row = rows()[i];
-    const bool taken = fill_row(tile.samples[i], tile.end_token_ids, row);
-    row.active = taken ? 1 : 0;
-    any |= taken;
-    tops_wanted_ |= taken && row.num_top > 0;
+  for (auto& step : steps_) {
+    step = std::make_unique<Step>(device, device_.bytes(), results_.bytes());
   }
-  return any;
+}
+
+const QuireCudaSampleResult* SampleUpload::results() const {
+  return reinterpret_cast<const QuireCudaSampleResult*>(results_.data());
+}
+QuireCudaSampleRow* SampleUpload::rows(const Step& step) {
+  return reinterpret_cast<QuireCudaSampleRow*>(step.upload.data());
+}
+std::int32_t* SampleUpload::lists(const Step& step) const {
+  return reinterpret_cast<std::int32_t*>(step.upload.data() + row_bytes_);
+}
+
+std::size_t SampleUpload::fill(std::span<const StepSample> samples,
+                               std::span<const TokenId> end_token_ids) {
+  CHECK_LT(num_in_flight_, steps_.size());
+  Step& step = next_step();
+  step.num_samples = static_cast<std::int64_t>(samples.size());
+  CHECK_LE(step.num_samples, max_samples_);
+  step.num_rows = 0;
+  step.listed = 0;
+  step.tops_wanted = false;
+  // A tile is padded to its own end at the most.
+  std::fill_n(rows(step), round_up(step.num_samples, kMaxSampleRows), QuireCudaSampleRow{});
+  std::size_t num_taken = 0;
+  for (std::size_t i = 0; i < samples.size(); ++i) {
+    QuireCudaSampleRow& row = rows(step)[i];
+    const bool taken = fill_row(samples[i], end_token_ids, row);
+    row.active = taken ? 1 : 0;
+    num_taken += taken ? 1 : 0;
+    step.tops_wanted |= taken && row.num_top > 0;
+  }
+  return num_taken;
 }
 
 // False: the row is the host's.
@@ -106,6 +115,8 @@ bool SampleUpload::fill_row(const StepSample& sample, std::span<const TokenId> e
 
 bool SampleUpload::add_lists(const StepSample& sample, std::span<const TokenId> end_token_ids,
                              QuireCudaSampleRow& row) {
+  Step& step = next_step();
+  std::int32_t& listed = step.listed;
   const SamplingParams& params = *sample.params;
   const std::size_t prompt = std::min<std::size_t>(sample.num_prompt_tokens, sample.history.size());
   const bool whole = params.repetition_penalty != 1.0f;
@@ -114,82 +125,105 @@ bool SampleUpload::add_lists(const StepSample& sample, std::span<const TokenId> 
   if (!whole && has_output_penalty(params)) history = sample.history.subspan(prompt);
   const std::size_t most = 2 * params.logit_bias.size() + end_token_ids.size() +
                            params.stop_token_ids.size() + history.size();
-  if (static_cast<std::int64_t>(most) > kMaxListed - listed_) return false;
+  if (static_cast<std::int64_t>(most) > kMaxListed - listed) return false;
   if (!biases_once_each(params)) return false;
 
-  std::int32_t* list = lists();
-  row.bias_begin = listed_;
+  std::int32_t* list = lists(step);
+  row.bias_begin = listed;
   for (const auto& [id, bias] : params.logit_bias) {
     if (!known(id)) continue;
-    list[listed_++] = id;
-    list[listed_++] = std::bit_cast<std::int32_t>(bias);
+    list[listed++] = id;
+    list[listed++] = std::bit_cast<std::int32_t>(bias);
   }
-  row.num_biases = (listed_ - row.bias_begin) / 2;
-  row.masked_begin = listed_;
+  row.num_biases = (listed - row.bias_begin) / 2;
+  row.masked_begin = listed;
   if (sample.mask_end_tokens) {
     for (const std::span<const TokenId> ids : {end_token_ids, std::span(params.stop_token_ids)}) {
       for (const TokenId id : ids) {
-        if (known(id)) list[listed_++] = id;
+        if (known(id)) list[listed++] = id;
       }
     }
   }
-  row.num_masked = listed_ - row.masked_begin;
-  row.history_begin = listed_;
+  row.num_masked = listed - row.masked_begin;
+  row.history_begin = listed;
   row.num_history = static_cast<std::int32_t>(history.size());
   row.num_prompt = whole ? static_cast<std::int32_t>(prompt) : 0;
-  std::copy(history.begin(), history.end(), list + listed_);
-  listed_ += row.num_history;
+  std::copy(history.begin(), history.end(), list + listed);
+  listed += row.num_history;
   return true;
 }
 
-void SampleUpload::describe(QuireCudaOp& op) const {
-  std::byte* device = device_.data();
-  op.sample = {.rows = reinterpret_cast<const QuireCudaSampleRow*>(device),
-               .lists = reinterpret_cast<const std::int32_t*>(device + kRowBytes),
-               .results = reinterpret_cast<QuireCudaSampleResult*>(results_.data()),
-               .tops = reinterpret_cast<QuireCudaSampleTop*>(results_.data() + kResultBytes),
+void SampleUpload::describe(QuireCudaOp& op, std::int64_t first) {
+  Step& step = next_step();
+  CHECK_LE(op.x.rows, kMaxSampleRows);
+  step.num_rows = std::max(step.num_rows, first + op.x.rows);
+  CHECK_LE(step.num_rows, round_up(step.num_samples, kMaxSampleRows));
+  auto* tops = reinterpret_cast<QuireCudaSampleTop*>(results_.data() + result_bytes_);
+  op.sample = {.rows = reinterpret_cast<const QuireCudaSampleRow*>(device_.data()) + first,
+               .lists = reinterpret_cast<const std::int32_t*>(device_.data() + row_bytes_),
+               .results = reinterpret_cast<QuireCudaSampleResult*>(results_.data()) + first,
+               .tops = tops + first * kMaxSampleTop,
                .top_stride = kMaxSampleTop};
   op.workspace = workspace_.floats();
   op.workspace_bytes = workspace_.bytes();
 }
 
 void SampleUpload::send(Stream& stream) {
-  const std::int64_t bytes = listed_ > 0 ? kRowBytes + std::int64_t{listed_} * 4
-                                         : num_rows_ * std::int64_t{sizeof(QuireCudaSampleRow)};
-  stream.copy(device_.data(), host_.data(), bytes);
+  const Step& step = next_step();
+  const std::int64_t bytes = step.listed > 0
+                                 ? row_bytes_ + std::int64_t{step.listed} * 4
+                                 : step.num_rows * std::int64_t{sizeof(QuireCudaSampleRow)};
+  stream.copy(device_.data(), step.upload.data(), bytes);
 }
 
-void SampleUpload::fetch(Stream& stream, const SampleTile& tile) {
-  stream.copy(host_results_.data(), results_.data(),
-              num_rows_ * std::int64_t{sizeof(QuireCudaSampleResult)});
-  if (tops_wanted_) {
-    stream.copy(host_results_.data() + kResultBytes, results_.data() + kResultBytes,
-                num_rows_ * kMaxSampleTop * std::int64_t{sizeof(QuireCudaSampleTop)});
+void SampleUpload::fetch(Stream& stream) {
+  Step& step = next_step();
+  stream.copy(step.results.data(), results_.data(),
+              step.num_samples * std::int64_t{sizeof(QuireCudaSampleResult)});
+  if (step.tops_wanted) {
+    stream.copy(step.results.data() + result_bytes_, results_.data() + result_bytes_,
+                step.num_samples * kTopBytes);
   }
-  stream.synchronize();
-  const auto* results = reinterpret_cast<const QuireCudaSampleResult*>(host_results_.data());
-  const auto* tops =
-      reinterpret_cast<const QuireCudaSampleTop*>(host_results_.data() + kResultBytes);
-  for (std::size_t i = 0; i < tile.samples.size(); ++i) {
-    const QuireCudaSampleRow& row = rows()[i];
-    const QuireCudaSampleResult& result = results[i];
-    SampledRow& out = tile.rows[i];
-    if (row.active == 0 || result.status == kQuireCudaSampleHost) continue;
-    out.state =
-        result.status == kQuireCudaSampled ? SampledRow::State::kChosen : SampledRow::State::kFault;
-    if (out.state == SampledRow::State::kFault) continue;
-    CHECK(known(result.token));
-    out.chosen.token = result.token;
-    if (row.num_top < 0 && row.target < 0) continue;
-    const double log_total = std::log(result.sum);
-    out.chosen.logprob = logprob(result.logit, result, log_total);
-    out.num_top = static_cast<std::int32_t>(std::clamp<std::int64_t>(row.num_top, 0, vocab_size_));
-    CHECK_LE(out.num_top, tile.tops_stride);
-    TokenLogprob* top = tile.tops.data() + static_cast<std::int64_t>(i) * tile.tops_stride;
-    for (std::int32_t t = 0; t < out.num_top; ++t) {
-      const QuireCudaSampleTop& entry = tops[static_cast<std::int64_t>(i) * kMaxSampleTop + t];
-      top[t] = {.token = entry.token, .logprob = logprob(entry.logit, result, log_total)};
-    }
+  stream.record(step.is_back);
+  ++num_in_flight_;
+  next_ = (next_ + 1) % steps_.size();
+}
+
+void SampleUpload::collect(std::span<SampledRow> out, std::span<TokenLogprob> tops,
+                           std::int64_t tops_stride) {
+  CHECK_GE(num_in_flight_, std::size_t{1});
+  Step& step = *steps_[(next_ + steps_.size() - num_in_flight_) % steps_.size()];
+  CHECK_EQ(static_cast<std::int64_t>(out.size()), step.num_samples);
+  --num_in_flight_;
+  step.is_back.synchronize();
+  const auto* results = reinterpret_cast<const QuireCudaSampleResult*>(step.results.data());
+  const auto* entries =
+      reinterpret_cast<const QuireCudaSampleTop*>(step.results.data() + result_bytes_);
+  for (std::size_t i = 0; i < out.size(); ++i) {
+    const auto row = static_cast<std::int64_t>(i);
+    read_row(rows(step)[i], results[i], entries + row * kMaxSampleTop, out[i],
+             tops.subspan(i * static_cast<std::size_t>(tops_stride),
+                          static_cast<std::size_t>(tops_stride)));
+  }
+}
+
+void SampleUpload::read_row(const QuireCudaSampleRow& row, const QuireCudaSampleResult& result,
+                            const QuireCudaSampleTop* entries, SampledRow& out,
+                            std::span<TokenLogprob> top) const {
+  if (row.active == 0 || result.status == kQuireCudaSampleHost) return;
+  out.state =
+      result.status == kQuireCudaSampled ? SampledRow::State::kChosen : SampledRow::State::kFault;
+  if (out.state == SampledRow::State::kFault) return;
+  CHECK(known(result.token));
+  out.chosen.token = result.token;
+  if (row.num_top < 0 && row.target < 0) return;
+  const double log_total = std::log(result.sum);
+  out.chosen.logprob = logprob(result.logit, result, log_total);
+  out.num_top = static_cast<std::int32_t>(std::clamp<std::int64_t>(row.num_top, 0, vocab_size_));
+  CHECK_LE(static_cast<std::size_t>(out.num_top), top.size());
+  for (std::int32_t t = 0; t < out.num_top; ++t) {
+    top[static_cast<std::size_t>(t)] = {.token = entries[t].token,
+                                        .logprob = logprob(entries[t].logit, result, log_total)};
   }
 }
 

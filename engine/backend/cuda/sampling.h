@@ -23,6 +23,15 @@ inline constexpr int32_t kSampleTile = 4096;  // a multiple of the lanes and of 
 // either: each is within 2^20 * 2^-53 of the true one.
 inline constexpr double kSumSlack = 0x1p-31;
 
+// The row of the table for token t of an embedding. After a fault there is no token, and nobody
+// wants what comes of it: the table's first row will do.
+QUIRE_HOST_DEVICE inline int64_t embedded_token(const QuireCudaOp& op, int64_t t) {
+  const int32_t id = op.index[t];
+  if (id >= 0) return id;
+  const QuireCudaSampleResult& result = op.sample.results[-1 - id];
+  return result.status == kQuireCudaSampled ? result.token : 0;
+}
+
 QUIRE_HOST_DEVICE inline float exp_negative(float x) {
   constexpr float kRound = 12582912.0f;
   const float clamped = x < -87.3f ? -87.3f : x;

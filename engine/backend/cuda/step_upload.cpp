@@ -29,8 +29,9 @@ std::int64_t capacity(const UploadLimits& limits, std::size_t kinds) {
 
 StepUpload::StepUpload(Device& device, const UploadLimits& limits)
     : limits_(limits),
-      host_(device, kQuireCudaPinned, capacity(limits, kMaxKinds)),
-      device_(device, kQuireCudaDevice, host_.bytes()) {
+      host_{Memory(device, kQuireCudaPinned, capacity(limits, kMaxKinds)),
+            Memory(device, kQuireCudaPinned, capacity(limits, kMaxKinds))},
+      device_(device, kQuireCudaDevice, host_[0].bytes()) {
   works_.reserve(kMaxKinds);
 }
 
@@ -46,7 +47,7 @@ T* StepUpload::take(std::int64_t count) {
 template <typename T>
 T* StepUpload::on_host(const T* device) const {
   const std::int64_t offset = reinterpret_cast<const std::byte*>(device) - device_.data();
-  return reinterpret_cast<T*>(host_.data() + offset);
+  return reinterpret_cast<T*>(host_[turn_].data() + offset);
 }
 
 // `count` values: the given ones, then padding.
@@ -60,6 +61,7 @@ const T* StepUpload::store(std::span<const T> values, std::int64_t count, T padd
 }
 
 void StepUpload::begin(const BatchInput& batch, std::int64_t padded_tokens) {
+  turn_ = 1 - turn_;
   used_ = 0;
   sent_ = 0;
   num_works_ = 0;
@@ -169,7 +171,7 @@ void StepUpload::send(Stream& stream) {
     if (!works_[i].filled) fill(works_[i], block_index_);
   }
   if (used_ == first) return;
-  stream.copy(device_.data() + first, host_.data() + first, used_ - first);
+  stream.copy(device_.data() + first, host_[turn_].data() + first, used_ - first);
   sent_ = used_;
 }
 

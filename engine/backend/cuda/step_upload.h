@@ -7,10 +7,13 @@
 // are
 //    the same bytes and its graph can be replayed: what varies in length (block tables) comes last,
 //    and is found through indices in the work items.
-// 2. Between send() and the end of the step's work on the stream the host does not write here: the
-//    step's end waits for the stream.
+// 2. Between send() and the end of the step's work on the stream the host does not write there: the
+//    step after it has the other of two pinned buffers, and the one after that begins when this
+//    one's end was seen. In device memory there is one: a step's data arrives on the stream, behind
+//    the step before.
 // One owner, the engine thread. Allocates at construction only.
 
+#include <array>
 #include <cstdint>
 #include <span>
 #include <vector>
@@ -64,7 +67,8 @@ class StepUpload final {
   void fill(Work& work, std::int64_t first_block_index);
 
   UploadLimits limits_;
-  Memory host_;
+  std::array<Memory, 2> host_;  // by turns
+  std::size_t turn_ = 0;
   Memory device_;
   std::int64_t used_ = 0;
   std::int64_t sent_ = 0;

@@ -4,6 +4,7 @@
 #include <span>
 #include <vector>
 
+#include "engine/backend/cuda/sampling.h"
 #include "engine/backend/float_formats.h"
 #include "engine/backend/reference/ops.h"
 
@@ -30,7 +31,7 @@ void embed(const QuireCudaOp& op) {
   const std::int64_t element = dtype_bytes(dtype(op.weight.type));
   for (std::int64_t t = 0; t < op.out.rows; ++t) {
     const auto* row = static_cast<const std::byte*>(op.weight.data) +
-                      op.index[t] * op.weight.row_stride * element;
+                      embedded_token(op, t) * op.weight.row_stride * element;
     for (std::int64_t c = 0; c < op.out.cols; ++c) {
       view(op.out).row(t)[c] = load_float(row + c * element, dtype(op.weight.type));
     }

@@ -178,6 +178,7 @@ void queue_ops(QuireCudaStream* stream, const QuireCudaOp* ops, int64_t num_ops)
       auto& device = fake_device();
       if (device.ops_before_loss == 0) device.lost = true;
       if (device.ops_before_loss > 0) --device.ops_before_loss;
+      ++device.ops_done;
       if (!device.lost) emulate(op);
     });
   }

@@ -27,6 +27,7 @@ struct FakeDevice {
   std::int64_t used_bytes = 0;  // of device memory
   std::int64_t pinned_bytes = 0;
   std::int64_t ops = 0;  // queued, also by graphs
+  std::int64_t ops_done = 0;
   std::int64_t runs = 0;
   std::int64_t graph_launches = 0;
   std::int64_t graphs = 0;  // that exist

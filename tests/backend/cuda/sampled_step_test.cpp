@@ -125,5 +125,33 @@ TEST_CASE("a step sampled on the device is the step sampled on the host, row by 
   }
 }
 
+TEST_CASE("a choice that the device cannot make after all is put off, and made by the host") {
+  Rows rows(5);
+  rows.params[1] = rows.params[0];  // nothing that is known to be the host's before
+  rows.params[4].top_p = 0.9999f;   // of logits that are nearly alike
+  rows.params[4].temperature = 50.0f;
+  fake_device() = {};
+  const auto device = make_cuda_backend(fake_api(), {.num_threads = 2});
+  NoiseModel model;
+  KvStorage storage(*device, kv_spec(model.config(), kBlock, DType::kFloat32), 64);
+  ModelRunner runner({.max_num_batched_tokens = 64, .max_num_seqs = 64, .max_model_len = 64}, model,
+                     storage, *device);
+  StepOutput output;
+  REQUIRE(runner.launch(rows.plan));
+  runner.collect(output);
+  REQUIRE(output.samples.size() == 5);
+  CHECK(output.tokens.size() == 4);
+  CHECK(output.samples[4].num_tokens == 0);
+  CHECK_FALSE(output.samples[4].fault);
+  const StepOutput expected = run(*make_reference_backend(), rows.plan);
+  for (std::int32_t alone = 0; alone < kStepsAlone; ++alone) {
+    REQUIRE_FALSE(runner.launch(rows.plan));
+    runner.collect(output);
+    REQUIRE(output.tokens.size() == 5);
+    for (std::size_t t = 0; t < 5; ++t) REQUIRE(output.tokens[t].token == expected.tokens[t].token);
+  }
+  CHECK(runner.launch(rows.plan));  // it is tried again
+}
+
 }  // namespace
 }  // namespace quire::engine

@@ -4,6 +4,7 @@
 #include "engine/backend/cuda/kernels/half_types.cuh"
 #include "engine/backend/cuda/kernels/launch.h"
 #include "engine/backend/cuda/page_codes.h"
+#include "engine/backend/cuda/sampling.h"
 #include "engine/backend/cuda/schedule.h"
 
 namespace quire::engine::cuda {
@@ -37,7 +38,7 @@ __device__ float block_sum(float value) {
 
 __global__ void embed_kernel(QuireCudaOp op) {
   const int64_t t = blockIdx.x;
-  const int64_t row = static_cast<int64_t>(op.index[t]) * op.weight.row_stride;
+  const int64_t row = embedded_token(op, t) * op.weight.row_stride;
   for (int64_t c = threadIdx.x; c < op.out.cols; c += kThreads) {
     row_of(op.out, t)[c] = load_any(op.weight.data, row + c, op.weight.type);
   }
