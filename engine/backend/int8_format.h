@@ -26,7 +26,7 @@
 
 namespace quire::engine {
 
-inline constexpr std::int64_t kInt8Group = 64;
+inline constexpr std::int64_t kInt8Group = 128;
 inline constexpr float kInt8Smallest = 1e-30f;  // its inverse times 127 is still finite
 
 [[nodiscard]] constexpr std::int64_t int8_groups(std::int64_t cols) {

@@ -1,11 +1,12 @@
-// What quantised pages cost in logits, beside pages of the weights' own type.
+// What quantised pages or weights cost in logits, beside those of the folder's own type.
 //
 //   kv_dtype_cost FOLDER FIRST_TOKEN [TOKENS, 20000] [LENGTH, 256]
 //
 // The model writes texts of LENGTH tokens by itself (temperature 1, full pages, from FIRST_TOKEN
-// on, cut at an end token), which are then scored with pages of every type: the perplexity of the
-// text, the mean and the 99th percentile of KL(full || type) over positions, and the share of
-// positions whose most likely token is the same. Seeded; the same figures on every run.
+// on, cut at an end token), which are then scored with pages of every type, and with int8 weights:
+// the perplexity of the text, the mean and the 99th percentile of KL(full || type) over positions,
+// and the share of positions whose most likely token is the same. Seeded; the same figures on every
+// run.
 
 #include <algorithm>
 #include <cmath>
@@ -13,6 +14,7 @@
 #include <cstdlib>
 #include <exception>
 #include <span>
+#include <tuple>
 #include <vector>
 
 #include "engine/kv_storage.h"
@@ -25,13 +27,14 @@ using Texts = std::vector<std::vector<TokenId>>;
 
 constexpr int kTogether = 16;  // sequences
 
-test::Harness make_harness(const char* folder, DType kv_dtype, std::int32_t length) {
+test::Harness make_harness(const char* folder, DType products, DType pages, std::int32_t length) {
   const test::BackendChoice cpu{"cpu", [] { return engine::make_cpu_backend(0); }};
   return {folder,
           cpu,
           {.num_blocks = std::int64_t{kTogether} * (length / 16 + 2),
-           .kv_dtype = kv_dtype,
-           .convert = engine::read_model_config(folder).weight_dtype}};
+           .kv_dtype = pages,
+           .convert = engine::read_model_config(folder).weight_dtype,
+           .product_dtype = products}};
 }
 
 // One more batch of texts from `first`, appended.
@@ -121,8 +124,8 @@ int run(int argc, char** argv) {
   }
   const std::int64_t wanted = argc > 3 ? std::atoll(argv[3]) : 20000;
   const std::int32_t length = argc > 4 ? std::atoi(argv[4]) : 256;
-  const DType full_dtype = engine::read_model_config(argv[1]).weight_dtype;
-  test::Harness full = make_harness(argv[1], full_dtype, length);
+  const DType own = engine::read_model_config(argv[1]).weight_dtype;
+  test::Harness full = make_harness(argv[1], own, own, length);
   Texts texts;
   std::int64_t tokens = 0;
   for (std::uint64_t seed = 1; tokens < wanted; seed += kTogether) {
@@ -137,11 +140,12 @@ int run(int argc, char** argv) {
               full.config.architecture.c_str(), texts.size(), static_cast<long long>(tokens),
               "pages", "bytes per token", "page bytes", "perplexity", "mean KL", "p99 KL",
               "same best");
-  for (const auto& [name, dtype] : {std::pair("full", full_dtype),
-                                    {"bfloat16", DType::kBFloat16},
-                                    {"int8", DType::kInt8},
-                                    {"fp8", DType::kFp8E4M3}}) {
-    test::Harness other = make_harness(argv[1], dtype, length);
+  for (const auto& [name, products, pages] : {std::tuple("full", own, own),
+                                              {"bfloat16", own, DType::kBFloat16},
+                                              {"int8", own, DType::kInt8},
+                                              {"fp8", own, DType::kFp8E4M3},
+                                              {"weights", DType::kInt8, own}}) {
+    test::Harness other = make_harness(argv[1], products, pages, length);
     Cost cost;
     for (const auto& text : texts) {
       const std::vector<float> expected = score(full, text);

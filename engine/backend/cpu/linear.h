@@ -26,7 +26,7 @@ class Linear final {
   void run(TensorView x, const PackedWeight& weight, const float* bias, TensorView out);
 
  private:
-  static constexpr std::int64_t kGroupRows = 256;
+  static constexpr std::int64_t kGroupRows = 512;
   static constexpr std::int64_t kDepth = 768;
 
   // One group of rows against one weight.

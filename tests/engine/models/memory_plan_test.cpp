@@ -138,7 +138,7 @@ TEST_CASE("pages take what they are given, and no more than there is") {
 TEST_CASE("int8 weights take a byte each and a scale per group") {
   const ModelShape shape = shape_of(llama_7b(8));
   const MemoryPlan plan = make_memory_plan(shape, {.memory = 24 * kGiB, .int8_weights = true});
-  CHECK(plan.weight_bytes == shape.parameters + (shape.parameters + 63) / 64 * 4);
+  CHECK(plan.weight_bytes == shape.parameters + (shape.parameters + 127) / 128 * 4);
 }
 
 TEST_CASE("a refusal has the plan's figures") {
