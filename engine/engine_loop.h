@@ -7,9 +7,8 @@
 //    where run() ends by an exception of a step.
 // 2. It never waits for a reader: a full stream's sequence is paused.
 // 3. After warm-up a step allocates nothing.
-// 4. Where the executor runs ahead, a step may be in flight between two calls of step(), and a
-// second
-//    one within. All that is done then (abort, pause, admit) is for steps to come. run() ends with
+// 4. Where the executor runs ahead, a step may be in flight between two calls of step(), and one
+//    more within. All that is done then (abort, pause, admit) is for steps to come. run() ends with
 //    none in flight, unless by an exception of the executor: then their results are not heard of.
 
 #include <atomic>

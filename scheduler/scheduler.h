@@ -14,18 +14,16 @@
 // 3. Every added sequence gets exactly one final TokenEvent (finish != kNone), unless abort() or
 //    finish() ended it: then none.
 // 4. What can never fit is refused by check_admission, so the head of the queue never waits for
-// ever:
-//    as long as any sequence is not paused, every plan computes at least one token (README.md has
-//    the argument; schedule() checks it).
+//    ever: as long as any sequence is not paused, every plan computes at least one token (README.md
+//    has the argument; schedule() checks it).
 // 5. Blocks of a finished, aborted or preempted sequence are free when the call returns, though up
-// to
-//    two steps in flight may still read and write them. What makes that safe: steps run in order,
-//    each after the one before it has read and written, and a block is given out to a later step.
+//    to two steps in flight may still read and write them. What makes that safe: steps run in
+//    order, each after the one before it has read and written, and a block is given out to a later
+//    step.
 // 6. A sequence with a leader (n > 1) starts when the leader has computed their prompt, and shares
 //    its blocks; where the leader is gone, paused or computes no more, it starts by itself.
-// 7. A sequence whose pages a lower tier may have waits for them outside the queue, for
-// read_timeout
-//    at the most and kMaxReadRounds times; those after it go on meanwhile.
+// 7. A sequence whose pages a lower tier may have waits for them outside the queue, read_timeout at
+//    the most and kMaxReadRounds times; those after it go on meanwhile.
 // 8. At most two steps are in flight, the later one planned by schedule_ahead(). What each sequence
 //    is told is the same with and without: a row ahead of which the step before made nothing (its
 //    sequence ended, or the token is to be computed again) is dropped in update().
