@@ -81,7 +81,9 @@ StreamState::Push StreamState::push(std::int32_t index, const scheduler::TokenEv
   if (!choice.text.empty() || !choice.tokens.empty() || choice.closed()) notify_locked();
   if (stopped_by_string) return Push::kStopString;
   if (choice.closed()) return Push::kClosed;
-  choice.full = choice.full_now(keep_tokens);
+  // Only resume() takes it back: the sequence is paused by now, and what a step in flight still
+  // says after the reader has drained must not hide that.
+  choice.full = choice.full || choice.full_now(keep_tokens);
   return choice.full ? Push::kFull : Push::kOpen;
 }
 

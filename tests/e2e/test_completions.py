@@ -45,7 +45,7 @@ class Completions(unittest.TestCase):
         self.assertEqual("".join(c.choices[0].text for c in chunks), whole.choices[0].text)
         reasons = [c.choices[0].finish_reason for c in chunks]
         self.assertEqual(reasons[-1], whole.choices[0].finish_reason)
-        self.assertEqual(set(reasons[:-1]), {None})
+        self.assertLessEqual(set(reasons[:-1]), {None})
 
     def test_stream_usage(self):
         chunks = list(self.create(max_tokens=5, stream=True, extra_body={"ignore_eos": True},
