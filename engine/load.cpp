@@ -31,6 +31,9 @@ namespace {
 
 constexpr std::int64_t kMiB = std::int64_t{1} << 20;
 constexpr std::int64_t kDefaultPool = 1024 * kMiB;
+// Enough rows beside those that decode for products at their full speed, and few enough that a step
+// stays short: tests/bench/cpu.md has what other numbers cost.
+constexpr std::int32_t kCpuPrefillTokens = 64;
 
 ModelOptions model_options(const EngineOptions& options, const ModelConfig& config,
                            const Backend& backend, std::int32_t max_model_len) {
@@ -247,6 +250,8 @@ std::unique_ptr<Engine> load_engine(const EngineOptions& given,
   options.scheduler.max_model_len = max_model_len;
   options.scheduler.eos_token_ids = config.eos_token_ids;
   if (!options.use_kv_cache) options.scheduler.max_num_seqs = 1;
+  options.scheduler.max_num_prefill_tokens = options.max_num_prefill_tokens.value_or(
+      resources->backend->device_memory() ? 0 : kCpuPrefillTokens);
 
   resources->storage = std::make_unique<KvStorage>(*resources->backend, plan.kv, plan.num_blocks);
   if (!resources->backend->device_memory()) resources->storage->touch(options.kv_touch_first);

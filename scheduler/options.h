@@ -15,6 +15,9 @@ struct SchedulerOptions {
   // Tokens computed in one step: bounds a step's duration, so that a long prompt is cut into chunks
   // and those who decode are not held up. At least max_num_seqs is wise but not required.
   std::int32_t max_num_batched_tokens = 512;
+  // Of those, at most so many for prefill where others decode in the same step: bounds how long
+  // these wait for their next token. 0: no bound but the step's.
+  std::int32_t max_num_prefill_tokens = 0;
   // Sequences that wait (those that run not counted); one more is refused with 429.
   std::int32_t max_queue_len = 1024;
   // Prompt and output of one sequence, in tokens; set from the model and the pool at start.

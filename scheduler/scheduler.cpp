@@ -16,6 +16,7 @@ std::size_t max_sequences(const SchedulerOptions& options) {
   CHECK_GE(options.max_queue_len, 1);
   CHECK_GE(options.max_model_len, 1);
   CHECK_GE(options.max_preemptions, 0);
+  CHECK_GE(options.max_num_prefill_tokens, 0);
   CHECK_GE(options.max_chunk, 0);
   return static_cast<std::size_t>(options.max_num_seqs) +
          static_cast<std::size_t>(options.max_queue_len);
@@ -141,26 +142,23 @@ void Scheduler::schedule(Clock::time_point now, StepPlan& plan, std::vector<Toke
 
   // Each catches up towards its last token. Those that hold blocks come first, and a victim always
   // comes after the one that needs its block: what is planned stays planned.
-  std::int32_t budget = options_.max_num_batched_tokens;
-  for (std::size_t i = 0; i < running_.size() && budget > 0; ++i) {
+  StepBudget budget = step_budget();
+  for (std::size_t i = 0; i < running_.size() && budget.tokens() > 0; ++i) {
     Sequence& sequence = running_[i];
     const std::int32_t num_tokens = next_chunk(sequence, budget);
-    if (!obtain_slots(sequence, num_tokens)) continue;  // it waits with what it holds
-    plan_row(sequence, num_tokens, plan);
-    budget -= num_tokens;
+    if (num_tokens == 0 || !obtain_slots(sequence, num_tokens)) continue;  // it waits as it is
+    plan_row(sequence, num_tokens, budget, plan);
   }
-  while (budget > 0) {
+  while (budget.takes_prefill()) {
     Sequence* const admitted = admit_next(now);
     if (admitted == nullptr) break;
-    const std::int32_t num_tokens = next_chunk(*admitted, budget);
-    plan_row(*admitted, num_tokens, plan);
-    budget -= num_tokens;
+    plan_row(*admitted, next_chunk(*admitted, budget), budget, plan);
   }
   plan.copies.assign(cache_.copies_out().begin(), cache_.copies_out().end());
   plan.copies.insert(plan.copies.end(), cache_.copies().begin(), cache_.copies().end());
   CHECK(!plan.rows.empty() || (running_.empty() && waiting_.empty()));  // no deadlock, ever
   // With tokens of the budget left, whoever waits was refused.
-  refused_ = budget > 0 && !waiting_.empty() ? &waiting_.front() : nullptr;
+  refused_ = budget.takes_prefill() && !waiting_.empty() ? &waiting_.front() : nullptr;
   free_when_refused_ = cache_.usage().free_blocks;
   num_in_flight_ = plan.empty() ? 0 : 1;
 }
@@ -183,10 +181,19 @@ void Scheduler::end_expired(Clock::time_point now, std::vector<TokenEvent>& even
   }
 }
 
-std::int32_t Scheduler::next_chunk(const Sequence& sequence, std::int32_t budget) const {
-  const std::int32_t missing = sequence.num_tokens() - sequence.num_computed_tokens;
-  const std::int32_t limit = options_.max_chunk > 0 ? options_.max_chunk : budget;
-  return std::min({missing, limit, budget});
+// Chunks are bounded for the sake of those that decode: where nobody does they may have it all.
+StepBudget Scheduler::step_budget() const {
+  const std::int32_t tokens = options_.max_num_batched_tokens;
+  if (options_.max_num_prefill_tokens == 0) return {tokens, tokens};
+  const auto running = running_.items();
+  const auto decodes = [](const Sequence* s) { return s->num_missing_tokens() == 1; };
+  const bool anyone_decodes = std::any_of(running.begin(), running.end(), decodes);
+  return {tokens, anyone_decodes ? options_.max_num_prefill_tokens : tokens};
+}
+
+std::int32_t Scheduler::next_chunk(const Sequence& sequence, const StepBudget& budget) const {
+  const std::int32_t chunk = budget.chunk(sequence.num_missing_tokens());
+  return options_.max_chunk > 0 ? std::min(chunk, options_.max_chunk) : chunk;
 }
 
 // Slots for the sequence's next tokens; preempts others for them. False: nobody may be preempted
@@ -278,7 +285,9 @@ void Scheduler::preempt(Sequence& victim) {
   enter_line(victim);
 }
 
-void Scheduler::plan_row(Sequence& sequence, std::int32_t num_tokens, StepPlan& plan) {
+void Scheduler::plan_row(Sequence& sequence, std::int32_t num_tokens, StepBudget& budget,
+                         StepPlan& plan) {
+  budget.take(sequence.num_missing_tokens(), num_tokens);
   if (sequence.num_computed_tokens < sequence.num_prompt_tokens) ++sequence.num_prefill_chunks;
   append_row(sequence, num_tokens, cache_, plan);
   note_planned(sequence, plan);

@@ -51,6 +51,7 @@
 #include "scheduler/sequence.h"
 #include "scheduler/sequence_index.h"
 #include "scheduler/step.h"
+#include "scheduler/step_budget.h"
 
 namespace quire::scheduler {
 
@@ -160,14 +161,15 @@ class Scheduler final {
 
   // The parts of schedule().
   void end_expired(Clock::time_point now, std::vector<TokenEvent>& events);
-  [[nodiscard]] std::int32_t next_chunk(const Sequence& sequence, std::int32_t budget) const;
+  [[nodiscard]] StepBudget step_budget() const;
+  [[nodiscard]] std::int32_t next_chunk(const Sequence& sequence, const StepBudget& budget) const;
   [[nodiscard]] bool obtain_slots(Sequence& sequence, std::int32_t num_tokens);
   void force_preemption();
   [[nodiscard]] Sequence* victim_of(const Sequence& sequence) const;
   [[nodiscard]] Sequence* admit_next(Clock::time_point now);
   [[nodiscard]] bool claim_blocks(Sequence& sequence);
   void preempt(Sequence& victim);
-  void plan_row(Sequence& sequence, std::int32_t num_tokens, StepPlan& plan);
+  void plan_row(Sequence& sequence, std::int32_t num_tokens, StepBudget& budget, StepPlan& plan);
   void note_planned(Sequence& sequence, const StepPlan& plan);
 
   // The parts of schedule_ahead().

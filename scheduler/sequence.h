@@ -67,6 +67,10 @@ struct Sequence {
 
   [[nodiscard]] std::int32_t num_tokens() const { return static_cast<std::int32_t>(tokens.size()); }
   [[nodiscard]] std::int32_t num_output_tokens() const { return num_tokens() - num_prompt_tokens; }
+  // Tokens whose keys and values are to be computed: one, where it decodes.
+  [[nodiscard]] std::int32_t num_missing_tokens() const {
+    return num_tokens() - num_computed_tokens;
+  }
   // It waits for its turn: it may be claimed for.
   [[nodiscard]] bool stands_in_queue() const {
     return state == SequenceState::kWaiting && !paused && waits_for == nullptr &&

@@ -273,6 +273,13 @@ constexpr std::array kSettings = {
                   return store_number<std::int32_t>(c.engine.scheduler.max_num_batched_tokens, v, 1,
                                                     kMaxTokens);
                 }},
+    SettingSpec{"max-num-prefill-tokens", "N",
+                "Of those, for prompts at most, where others decode in the same step; 0: all",
+                "64 on the CPU, 0 on a GPU",
+                [](ServeConfig& c, Text v) {
+                  return store_number<std::int32_t>(c.engine.max_num_prefill_tokens, v, 0,
+                                                    kMaxTokens);
+                }},
     SettingSpec{"max-queue-len", "N", "Sequences that wait; one more is refused with 429", "1024",
                 [](ServeConfig& c, Text v) {
                   return store_number<std::int32_t>(c.engine.scheduler.max_queue_len, v, 0,

@@ -85,6 +85,43 @@ TEST_CASE("who decodes is served before a newcomer's prefill") {
   CHECK(rig.plan.rows[0].sequence == SequenceId{1});
 }
 
+TEST_CASE("where others decode a step takes few tokens of prefill, else all it can") {
+  RigOptions options;
+  options.scheduler.max_num_batched_tokens = 12;
+  options.scheduler.max_num_prefill_tokens = 5;
+  Rig rig(options);
+  rig.add({.id = 1, .prompt = 10});
+  rig.schedule();
+  CHECK(rig.row_of(1)->num_tokens == 10);
+  rig.update();
+  rig.add({.id = 2, .prompt = 9});
+  rig.add({.id = 3, .prompt = 3});
+  rig.schedule();
+  CHECK(rig.row_of(1)->num_tokens == 1);
+  CHECK(rig.row_of(2)->num_tokens == 5);
+  CHECK(rig.row_of(3) == nullptr);
+  rig.update();
+  rig.schedule();
+  CHECK(rig.row_of(2)->num_tokens == 4);
+  CHECK(rig.row_of(3)->num_tokens == 1);
+  rig.update();
+  rig.schedule();
+  CHECK(rig.plan.rows.size() == 3);
+  CHECK(rig.row_of(3)->num_tokens == 2);
+}
+
+TEST_CASE("those that decode are not counted as prefill, however many") {
+  RigOptions options;
+  options.scheduler.max_num_prefill_tokens = 1;
+  Rig rig(options);
+  for (std::uint64_t id = 1; id <= 4; ++id) rig.add({.id = id, .prompt = 2});
+  rig.step();
+  rig.add({.id = 5, .prompt = 20});
+  rig.schedule();
+  CHECK(rig.plan.rows.size() == 5);
+  CHECK(rig.row_of(5)->num_tokens == 1);
+}
+
 TEST_CASE("the budget is never exceeded and the rest waits its turn") {
   RigOptions options;
   options.scheduler.max_num_batched_tokens = 2;

@@ -51,12 +51,11 @@ std::vector<AheadCheck::Place> AheadCheck::places_of(const Core& core) {
   return places;
 }
 
-void AheadCheck::after_schedule(const Core& core) {
+void AheadCheck::after_schedule(const Core& core, bool had_budget_left) {
   seated_ = ids_of(core, true);
   waited_ = ids_of(core, false);
   free_blocks_ = core.cache.usage().free_blocks;
-  had_budget_left_ = static_cast<std::int32_t>(core.plan.tokens.size()) <
-                     scenario_.scheduler.max_num_batched_tokens;
+  had_budget_left_ = had_budget_left;
 }
 
 void AheadCheck::before(const Core& core) { places_ = places_of(core); }

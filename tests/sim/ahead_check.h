@@ -20,7 +20,7 @@ class AheadCheck final {
   explicit AheadCheck(const Scenario& scenario) : scenario_(scenario) {}
 
   // After schedule(), which planned core.plan.
-  void after_schedule(const Core& core);
+  void after_schedule(const Core& core, bool had_budget_left);
   void before(const Core& core);
   // schedule_ahead() said no, or planned core.next.
   void after_no(const Core& core) const;

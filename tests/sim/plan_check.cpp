@@ -99,15 +99,30 @@ void PlanCheck::after_ahead(Core& core) {
   check_writes(core, core.next);
 }
 
-void PlanCheck::check_limits(const Core& core) const {
+bool PlanCheck::ran_before(SequenceId id) const {
+  return std::binary_search(ran_before_.begin(), ran_before_.end(), id);
+}
+
+void PlanCheck::check_limits(const Core& core) {
   const auto& options = scenario_.scheduler;
-  std::int32_t num_tokens = 0;
+  std::int32_t num_tokens = 0, num_prefill_tokens = 0;
+  bool anyone_decodes = false;  // that ran before: of others the step could not know
   for (const StepRow& row : core.plan.rows) {
     num_tokens += row.num_tokens;
+    const Sequence* const sequence = find(core, row.sequence);
+    require(sequence != nullptr, "row of an unknown sequence", row.sequence);
+    const bool decodes = row.first_position + 1 == sequence->num_tokens();
+    if (!decodes) num_prefill_tokens += row.num_tokens;
+    if (decodes && ran_before(row.sequence)) anyone_decodes = true;
     require(options.max_chunk == 0 || row.num_tokens <= options.max_chunk, "row over max_chunk",
             row.sequence);
   }
   require(num_tokens <= options.max_num_batched_tokens, "token budget exceeded");
+  const bool bounded = options.max_num_prefill_tokens > 0 && anyone_decodes;
+  const std::int32_t limit =
+      bounded ? options.max_num_prefill_tokens : options.max_num_batched_tokens;
+  require(num_prefill_tokens <= limit, "prefill holds up those that decode");
+  had_budget_left_ = num_tokens < options.max_num_batched_tokens && num_prefill_tokens < limit;
   require(num_tokens == static_cast<std::int32_t>(core.plan.tokens.size()), "stray tokens");
   require(core.scheduler.stats().running <= options.max_num_seqs, "max_num_seqs exceeded");
   require(core.plan.rows.size() <= static_cast<std::size_t>(options.max_num_seqs), "too many rows");
@@ -338,7 +353,7 @@ void PlanCheck::check_queue(const Core& core) {
   std::map<std::uint64_t, const Sequence*> last_admitted;  // of each tenant
   std::int32_t worst_priority = std::numeric_limits<std::int32_t>::min();
   for (const StepRow& row : core.plan.rows) {
-    if (std::binary_search(ran_before_.begin(), ran_before_.end(), row.sequence)) continue;
+    if (ran_before(row.sequence)) continue;
     const Sequence* const sequence = find(core, row.sequence);
     const std::int32_t preempted = sequence->num_preemptions;
     if (preempted > 0 && preempted == scenario_.scheduler.max_preemptions) ++num_guaranteed_;

@@ -28,6 +28,8 @@ scheduler::SchedulerOptions draw_options(std::int32_t pool_tokens, Random& rando
   return {.max_num_seqs = random.one_of({1, 4, random.between(1, 16), random.between(8, 64)}),
           .max_num_batched_tokens =
               random.one_of({1, random.between(1, 8), random.between(8, 64), 64, 256}),
+          .max_num_prefill_tokens =
+              random.one_of({0, 0, 1, random.between(1, 8), random.between(8, 64)}),
           .max_queue_len = random.one_of({random.between(1, 16), random.between(8, 64), 64}),
           .max_model_len = random.one_of({any_len, std::min(any_len, pool_tokens), pool_tokens}),
           .max_preemptions = random.one_of({0, 1, 2, 3, 3, 3}),

@@ -253,7 +253,7 @@ void Simulation::plan() {
   core_.check_invariants();
   plan_check_.after(core_, now_);
   fair_check_.after(core_);
-  ahead_check_.after_schedule(core_);
+  ahead_check_.after_schedule(core_, plan_check_.had_budget_left());
   for (const scheduler::StepRow& row : core_.plan.rows) {
     ledger_.begin_at(row.sequence, row.first_position);
   }
