@@ -44,8 +44,9 @@ struct Fp8Code {
 
 #include "engine/backend/cpu/vector_avx2.inc"
 // After the vectors that they are written in.
-#include "engine/backend/cpu/int8_kernel.inc"
 #include "engine/backend/cpu/linear_kernel.inc"
+// Rows of int8 are packed as those of floats are.
+#include "engine/backend/cpu/int8_kernel.inc"
 // exp comes with attention.
 #include "engine/backend/cpu/attention_kernel.inc"
 #include "engine/backend/cpu/row_kernel.inc"

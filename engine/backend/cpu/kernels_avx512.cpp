@@ -44,11 +44,11 @@ struct Fp8Code {
 
 #include "engine/backend/cpu/vector_avx512.inc"
 // After the vectors that they are written in.
+#include "engine/backend/cpu/linear_kernel.inc"
+// Rows of int8 are packed as those of floats are.
 #include "engine/backend/cpu/int8_kernel.inc"
 // Tiles of products, for the places of those before it.
 #include "engine/backend/cpu/amx_kernel.inc"
-// Any place does for these.
-#include "engine/backend/cpu/linear_kernel.inc"
 // exp comes with attention.
 #include "engine/backend/cpu/attention_kernel.inc"
 #include "engine/backend/cpu/row_kernel.inc"
