@@ -33,7 +33,7 @@ constexpr std::int64_t kMiB = std::int64_t{1} << 20;
 constexpr std::int64_t kDefaultPool = 1024 * kMiB;
 // Enough rows beside those that decode for products at their full speed, and few enough that a step
 // stays short: tests/bench/cpu.md has what other numbers cost.
-constexpr std::int32_t kCpuPrefillTokens = 64;
+constexpr std::int32_t kCpuPrefillTokens = 128;
 
 ModelOptions model_options(const EngineOptions& options, const ModelConfig& config,
                            const Backend& backend, std::int32_t max_model_len) {

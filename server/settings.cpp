@@ -275,7 +275,7 @@ constexpr std::array kSettings = {
                 }},
     SettingSpec{"max-num-prefill-tokens", "N",
                 "Of those, for prompts at most, where others decode in the same step; 0: all",
-                "64 on the CPU, 0 on a GPU",
+                "128 on the CPU, 0 on a GPU",
                 [](ServeConfig& c, Text v) {
                   return store_number<std::int32_t>(c.engine.max_num_prefill_tokens, v, 0,
                                                     kMaxTokens);
