@@ -163,6 +163,7 @@ bool TokenStream::drain(std::vector<Delta>& deltas) {
   if (resume) {
     Mailbox& mailbox = *state_->mailbox;
     const std::lock_guard lock(mailbox.mutex);
+    if (mailbox.dead) return open;
     mailbox.content.resumes.push_back(state_);
     mailbox.wake.notify_one();
   }

@@ -19,6 +19,11 @@ struct OneChoice {
     state->choices.emplace_back(*tokenizer, true, StopMatcher({}, false),
                                 ChoiceBuffer::Limits{.text_bytes = text_bytes});
   }
+  // No engine takes what the stream posted, which points back to it.
+  ~OneChoice() {
+    state->mailbox->dead = true;
+    state->mailbox->content.clear();
+  }
   Push push() {
     scheduler::TokenEvent event;
     event.token = testing::id_of('a');
