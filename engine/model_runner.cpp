@@ -139,8 +139,8 @@ void ModelRunner::Scratch::append_row(const StepPlan& plan, const StepRow& row,
   for (std::int32_t i = 0; i < row.num_tokens; ++i) {
     const TokenId token = token_of(plan, row, i);
     const std::int32_t position = row.first_position + i;
-    const auto block =
-        plan.block_ids[static_cast<std::size_t>(row.block_begin + position / block_size)];
+    const std::int32_t index = row.block_begin + position / block_size;
+    const auto block = plan.block_ids[static_cast<std::size_t>(index)];
     tokens.push_back(token);
     positions.push_back(position);
     slots.push_back(static_cast<std::int64_t>(block) * block_size + position % block_size);
@@ -157,7 +157,8 @@ TokenId ModelRunner::Scratch::token_of(const StepPlan& plan, const StepRow& row,
     // After a fault there is no such token, and nobody wants this row's result: any id will do.
     return std::max(last_sampled[static_cast<std::size_t>(row.source_sample)], 0);
   }
-  const TokenId token = plan.tokens[static_cast<std::size_t>(row.token_begin + i)];
+  const std::int32_t index = row.token_begin + i;
+  const TokenId token = plan.tokens[static_cast<std::size_t>(index)];
   CHECK(token >= 0 && token < vocab_size);
   return token;
 }

@@ -183,10 +183,10 @@ std::optional<std::string> request_pages_body(const PageSnapshot& snapshot, Sequ
   for (std::int32_t i = found->table_begin; i < found->table_end;) {
     const auto first = static_cast<std::int32_t>(snapshot.tables[static_cast<std::size_t>(i)]);
     std::int32_t count = 1;
-    while (i + count < found->table_end &&
-           snapshot.tables[static_cast<std::size_t>(i + count)] == BlockId{first + count}) {
-      ++count;
-    }
+    const auto follows = [&](std::int32_t at) {
+      return snapshot.tables[static_cast<std::size_t>(at)] == BlockId{first + at - i};
+    };
+    while (i + count < found->table_end && follows(i + count)) ++count;
     json.begin_array().integer(first).integer(count).end_array();
     i += count;
   }

@@ -13,7 +13,7 @@ constexpr std::string_view kAllowedFields =
     "x-stainless-runtime-version, x-stainless-timeout, x-stainless-helper-method, "
     "x-stainless-poll-helper, x-stainless-custom-poll-interval";
 
-HttpResponse refusal(int status, Error error) {
+HttpResponse refusal(int status, const Error& error) {
   return {.status = status, .body = proto::error_body(error)};
 }
 

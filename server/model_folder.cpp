@@ -43,9 +43,11 @@ fs::path find_in_cache(std::string_view organisation, std::string_view name,
 
 }  // namespace
 
+// Called before there are threads.
 fs::path hugging_face_home() {
-  if (const char* home = std::getenv("HF_HOME"); home != nullptr && *home != '\0') return home;
-  const char* home = std::getenv("HOME");
+  const char* const own = std::getenv("HF_HOME");  // NOLINT(concurrency-mt-unsafe)
+  if (own != nullptr && *own != '\0') return own;
+  const char* const home = std::getenv("HOME");  // NOLINT(concurrency-mt-unsafe)
   return fs::path(home == nullptr ? "/" : home) / ".cache" / "huggingface";
 }
 

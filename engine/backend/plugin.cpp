@@ -11,8 +11,10 @@ namespace quire::engine {
 
 const QuireCudaApi& open_cuda_plugin(const std::string& path) {
   void* library = ::dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
-  if (library == nullptr)
-    throw StartupError("the CUDA plug-in cannot be loaded: " + std::string(::dlerror()));
+  if (library == nullptr) {
+    const char* const why = ::dlerror();  // NOLINT(concurrency-mt-unsafe): glibc's is per thread
+    throw StartupError("the CUDA plug-in cannot be loaded: " + std::string(why));
+  }
   using Entry = decltype(&quire_cuda_api);
   const auto entry = reinterpret_cast<Entry>(::dlsym(library, "quire_cuda_api"));
   const QuireCudaApi* api = entry == nullptr ? nullptr : entry(QUIRE_CUDA_ABI_VERSION);

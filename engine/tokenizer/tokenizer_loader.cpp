@@ -172,18 +172,18 @@ Result<std::unique_ptr<Tokenizer>> Tokenizer::parse(std::string_view json, std::
   check_surround(surround, words.exists, root["post_processor"]);
   const BpeOptions options = read_model_options(root["model"], file.vocab);
   MergeTable merges = build_merges(file.merges, file.vocab, errors);
+  BpeModel model(std::move(file.vocab), std::move(merges), options, special);
 
-  auto state = std::unique_ptr<State>(
-      new State{.model = BpeModel(std::move(file.vocab), std::move(merges), options, special),
-                .added_index = std::move(added_index),
-                .raw_tokens = {},
-                .normalized_tokens = {},
-                .normalizer = std::move(normalizer),
-                .pre_tokenizer = std::move(pre_tokenizer),
-                .surround = std::move(surround),
-                .decoder = std::move(decoder),
-                .exists = std::move(words.exists),
-                .special = std::move(special)});
+  auto state = std::unique_ptr<State>(new State{.model = std::move(model),
+                                                .added_index = std::move(added_index),
+                                                .raw_tokens = {},
+                                                .normalized_tokens = {},
+                                                .normalizer = std::move(normalizer),
+                                                .pre_tokenizer = std::move(pre_tokenizer),
+                                                .surround = std::move(surround),
+                                                .decoder = std::move(decoder),
+                                                .exists = std::move(words.exists),
+                                                .special = std::move(special)});
   if (errors.first()) return *errors.first();
   sort_added_tokens(tokens, *state);
   return std::unique_ptr<Tokenizer>(new Tokenizer(std::move(state)));

@@ -188,7 +188,7 @@ BenchResult result_of(Answer answer, double now) {
   return result;
 }
 
-void rethrow(std::exception_ptr exception) {
+void rethrow(const std::exception_ptr& exception) {
   if (exception) std::rethrow_exception(exception);
 }
 

@@ -85,7 +85,7 @@ void parse_latency_limit(std::string_view text, LatencyLimits& limits) {
     const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), value);
     if (error != std::errc{} || end != digits.data() + digits.size()) value = 0;
   }
-  if (!(value > 0) || value > kMaxLimit) {
+  if (target == nullptr || !(value > 0) || value > kMaxLimit) {
     throw UsageError("--goodput: must be ttft:MS, itl:MS, tpot:MS or e2el:MS, not " +
                      std::string(text));
   }

@@ -128,7 +128,7 @@ class GenerationJob final : public Job {
     request.deadline = deadline_;
     request.tenant = service_.keys().salt(tenant_, std::nullopt).low;
     request.cache_salt = service_.keys().salt(tenant_, input_.cache_salt);
-    return engine_.submit(std::move(request), &waker_);
+    return engine_.submit(request, &waker_);
   }
 
   // Shares are told apart where there is more than one key.

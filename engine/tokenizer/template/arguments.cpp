@@ -21,8 +21,8 @@ Bound::Bound(const CallArguments& given, std::initializer_list<std::string_view>
   }
 }
 
-Value Bound::value(std::size_t i, Value fallback) const {
-  return values_[i] == nullptr ? std::move(fallback) : *values_[i];
+Value Bound::value(std::size_t i, const Value& fallback) const {
+  return values_[i] == nullptr ? fallback : *values_[i];
 }
 
 bool Bound::flag(std::size_t i, bool fallback) const {

@@ -19,7 +19,7 @@ class Bound final {
   // Null: not given.
   [[nodiscard]] const Value* operator[](std::size_t i) const { return values_[i]; }
   [[nodiscard]] bool has(std::size_t i) const { return values_[i] != nullptr; }
-  [[nodiscard]] Value value(std::size_t i, Value fallback = None{}) const;
+  [[nodiscard]] Value value(std::size_t i, const Value& fallback = None{}) const;
   [[nodiscard]] bool flag(std::size_t i, bool fallback) const;
   [[nodiscard]] std::int64_t integer(std::size_t i, std::int64_t fallback) const;
   // Fails on what is no text.

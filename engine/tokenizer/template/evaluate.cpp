@@ -25,6 +25,7 @@ Value Run::value_of(const NameNode& node) {
 
 Value Run::value_of(const ListNode& node) {
   std::vector<Value> items;
+  items.reserve(node.items.size());
   for (const ExpressionPtr& item : node.items) items.push_back(evaluate(*item));
   return make_list(fuel_, std::move(items), node.kind);
 }

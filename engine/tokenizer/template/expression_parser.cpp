@@ -127,7 +127,8 @@ ExpressionPtr ExpressionParser::any_of() {
   do {
     node.operands.push_back(all_of());
   } while (in_.take_name("or"));
-  return node.operands.size() == 1 ? std::move(node.operands.front()) : make(std::move(node));
+  if (node.operands.size() == 1) return std::move(node.operands.front());
+  return make(std::move(node));
 }
 
 ExpressionPtr ExpressionParser::all_of() {
@@ -135,7 +136,8 @@ ExpressionPtr ExpressionParser::all_of() {
   do {
     node.operands.push_back(negation());
   } while (in_.take_name("and"));
-  return node.operands.size() == 1 ? std::move(node.operands.front()) : make(std::move(node));
+  if (node.operands.size() == 1) return std::move(node.operands.front());
+  return make(std::move(node));
 }
 
 ExpressionPtr ExpressionParser::negation() {
@@ -147,7 +149,8 @@ ExpressionPtr ExpressionParser::negation() {
 ExpressionPtr ExpressionParser::comparison() {
   ComparisonNode node{chain(0), {}};
   while (const auto op = take_comparison(in_)) node.rest.emplace_back(*op, chain(0));
-  return node.rest.empty() ? std::move(node.first) : make(std::move(node));
+  if (node.rest.empty()) return std::move(node.first);
+  return make(std::move(node));
 }
 
 ExpressionPtr ExpressionParser::chain(int level) {
@@ -156,7 +159,8 @@ ExpressionPtr ExpressionParser::chain(int level) {
   while (const auto op = take_one_of(in_, kLevels[level])) {
     node.rest.emplace_back(*op, chain(level + 1));
   }
-  return node.rest.empty() ? std::move(node.first) : make(std::move(node));
+  if (node.rest.empty()) return std::move(node.first);
+  return make(std::move(node));
 }
 
 ExpressionPtr ExpressionParser::unary(bool with_filters) {

@@ -63,6 +63,7 @@ class JsonText final {
   void add_map(const Map& map, int level) {
     if (map.items.empty()) return plain("{}");
     std::vector<const std::pair<Value, Value>*> items;
+    items.reserve(map.items.size());
     for (const auto& item : map.items) items.push_back(&item);
     if (style_.sort_keys) {
       std::stable_sort(items.begin(), items.end(), [this](const auto* a, const auto* b) {

@@ -30,6 +30,7 @@ std::vector<Value> sorted(Run& run, std::vector<Keyed> all, bool reverse) {
     return reverse ? less(run.fuel(), b.key, a.key) : less(run.fuel(), a.key, b.key);
   });
   std::vector<Value> values;
+  values.reserve(all.size());
   for (Keyed& item : all) values.push_back(std::move(item.value));
   return values;
 }

@@ -164,6 +164,7 @@ Run::Flow Run::execute(const FilterStatement& node) {
 
 Run::Flow Run::execute(const ScopeStatement& node) {
   std::vector<Value> values;
+  values.reserve(node.names.size());
   for (const auto& name : node.names) values.push_back(evaluate(*name.second));
   const Inner inner(*this, scope_);
   for (std::size_t i = 0; i < values.size(); ++i) assign(node.names[i].first, values[i]);

@@ -57,8 +57,8 @@ Value filter_map(Run& run, const Value& value, Given given) {
     const Bound bound(given, {"attribute", "default"});
     if (!bound.has(0)) fail("map needs a filter or an attribute.");
     for (const Value& item : elements(run.fuel(), value)) {
-      Value found = follow(run, item, bound[0]);
-      mapped.push_back(found.is<Undefined>() && bound.has(1) ? *bound[1] : std::move(found));
+      mapped.push_back(follow(run, item, bound[0]));
+      if (mapped.back().is<Undefined>() && bound.has(1)) mapped.back() = *bound[1];
     }
   } else {
     const std::string_view name = name_at(given, 0);

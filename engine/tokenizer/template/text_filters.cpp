@@ -124,6 +124,7 @@ Value filter_format(Run& run, const Value& value, Given given) {
     return format_percent(fuel, pattern, make_list(fuel, given.positional, ListKind::kTuple));
   }
   std::vector<std::pair<Value, Value>> names;
+  names.reserve(given.named.size());
   for (const auto& [name, named] : given.named) {
     names.emplace_back(Text(name, TextOrigin::kTemplate), named);
   }
