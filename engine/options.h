@@ -49,8 +49,8 @@ struct EngineOptions {
 
   // Absent: the model's max_position_embeddings, cut to what the pool holds.
   std::optional<std::int32_t> max_model_len;
-  // Its max_num_prefill_tokens is set from this; absent: kCpuPrefillTokens, on a GPU no bound.
   scheduler::SchedulerOptions scheduler;
+  // The scheduler's. Absent: what suits the device (load.cpp).
   std::optional<std::int32_t> max_num_prefill_tokens;
   std::int32_t max_logprobs = 20;
 };

@@ -144,14 +144,14 @@ ExpressionPtr ExpressionParser::negation() {
   if (!in_.take_name("not")) return comparison();
   const TokenReader::Level level(in_);
   return make(UnaryNode{'!', negation()});
-}
+}  // NOLINT(clang-analyzer-cplusplus.NewDeleteLeaks): a unique_ptr in an aggregate holds it
 
 ExpressionPtr ExpressionParser::comparison() {
   ComparisonNode node{chain(0), {}};
   while (const auto op = take_comparison(in_)) node.rest.emplace_back(*op, chain(0));
   if (node.rest.empty()) return std::move(node.first);
   return make(std::move(node));
-}
+}  // NOLINT(clang-analyzer-cplusplus.NewDeleteLeaks): a unique_ptr in an aggregate holds it
 
 ExpressionPtr ExpressionParser::chain(int level) {
   if (level == kNumLevels) return unary(true);
