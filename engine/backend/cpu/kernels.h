@@ -72,11 +72,13 @@ struct LinearKernels {
   std::int64_t unit = 1;        // k's
   std::int64_t unit_bytes = 0;  // of a panel
   std::int64_t unit_words = 1;  // of a packed row of x
-  // A lone block of rows asks for what lies so many bytes ahead of it; 0: for the next tile.
+  // A lone block of rows asks for what lies so many bytes ahead of it.
   std::int64_t lone_ahead = 0;
   int (*stride)(int rows) = packed_stride;  // of a packed block of x
   bool paired = false;                      // weights lie in pairs of k, as matrix tiles read them
   LinearKernel run[kMaxTileRows + 1] = {};  // by rows of the tile
+  // A lone block of rows, which is bound by memory more than others are. Null: run does.
+  LinearKernel lone[kMaxTileRows + 1] = {};
   // From three row blocks on the first one keeps the widened panel as float32 lines and the others
   // read that. Null: nothing to widen.
   LinearKernel keep[kMaxTileRows + 1] = {};

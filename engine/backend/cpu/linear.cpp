@@ -175,9 +175,8 @@ void Linear::run_tiles(const Job& job, LinearTile tile, int worker, std::int64_t
   float* widened = scratch_.floats() + worker * (kDepth + 16 + kGroupRows) * kPanelColumns;
   float* y = tile.y;
   tile.prefetch_step = divide_up(kernels.unit_bytes, job.num_blocks);
-  if (job.num_blocks == 1 && kernels.lone_ahead > 0) {
-    tile.prefetch = reinterpret_cast<const char*>(tile.w) + kernels.lone_ahead;
-  }
+  const bool lone = job.num_blocks == 1;
+  if (lone) tile.prefetch = reinterpret_cast<const char*>(tile.w) + kernels.lone_ahead;
   for (std::int64_t block = 0; block < job.num_blocks; ++block) {
     const int rows = job.block_rows(block);
     tile.rows = rows;
@@ -189,9 +188,10 @@ void Linear::run_tiles(const Job& job, LinearTile tile, int worker, std::int64_t
     }
     if (!keep) {
       const bool again = block > 0 && job.num_blocks >= kAgainFrom;
-      const LinearKernel kernel =
-          again && kernels.again[rows] != nullptr ? kernels.again[rows] : kernels.run[rows];
-      kernel(tile);
+      const LinearKernel special = lone    ? kernels.lone[rows]
+                                   : again ? kernels.again[rows]
+                                           : nullptr;
+      (special != nullptr ? special : kernels.run[rows])(tile);
     } else if (block == 0) {
       tile.widened = widened;
       kernels.keep[rows](tile);
