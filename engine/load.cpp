@@ -5,7 +5,6 @@
 #include <filesystem>
 #include <future>
 #include <memory>
-#include <nlohmann/json.hpp>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -23,7 +22,6 @@
 #include "engine/tiers/model_digest.h"
 #include "engine/tiers/page_tiers.h"
 #include "engine/tokenizer/tokenizer.h"
-#include "engine/weights/json_file.h"
 #include "proto/error.h"
 
 namespace quire::engine {
@@ -72,11 +70,7 @@ DType kv_dtype_of(const EngineOptions& options, const ModelConfig& config, const
 }
 
 ModelShape shape_of(const EngineOptions& options, const ModelConfig& config) {
-  const std::filesystem::path file = options.model_folder / "config.json";
-  auto json = read_json_file(file);
-  if (!json.ok()) throw StartupError(json.error().param + ": " + json.error().message);
-  for (const char* unused : {"dtype", "torch_dtype"}) json->erase(unused);  // the weights say it
-  ModelShape shape = read_model_shape(*json, file.string());
+  ModelShape shape = model_shape(config);
   shape.dtype = options.dtype.value_or(config.weight_dtype);
   return shape;
 }

@@ -26,10 +26,20 @@ std::int64_t longest_context(const cache::KvCacheSpec& kv, std::int64_t num_bloc
   return low;
 }
 
-// Norms and biases are floats all the same: too few to count.
+// Tables stay floats under int8. Norms and biases do, too: too few to count.
 std::int64_t weight_bytes(const ModelShape& shape, bool int8) {
   if (!int8) return shape.parameters * dtype_bytes(shape.dtype);
-  return shape.parameters + ceil_div(shape.parameters, kInt8Group) * dtype_bytes(DType::kFloat32);
+  const std::int64_t products = shape.parameters - shape.table_parameters;
+  return products + ceil_div(products, kInt8Group) * dtype_bytes(DType::kFloat32) +
+         shape.table_parameters * dtype_bytes(shape.dtype);
+}
+
+// Cosines and sines of every position that a sequence may have. The copy that they are made in is
+// gone before the first weight is read.
+std::int64_t rope_bytes(const ModelShape& shape, const PlanLimits& limits) {
+  const std::int64_t positions =
+      limits.max_model_len > 0 ? limits.max_model_len : shape.max_positions;
+  return positions * shape.rotary_dim * dtype_bytes(DType::kFloat32);
 }
 
 }  // namespace
@@ -42,7 +52,7 @@ std::int64_t workspace_bytes(const ModelShape& shape, const PlanLimits& limits) 
   const std::int64_t per_sample = shape.hidden_size + shape.vocab_size;
   const std::int64_t floats =
       limits.max_num_batched_tokens * per_token + limits.max_num_seqs * per_sample;
-  return floats * dtype_bytes(DType::kFloat32);
+  return floats * dtype_bytes(DType::kFloat32) + rope_bytes(shape, limits);
 }
 
 std::int64_t blocks_for(const cache::KvCacheSpec& kv, std::int64_t length) {
@@ -51,7 +61,7 @@ std::int64_t blocks_for(const cache::KvCacheSpec& kv, std::int64_t length) {
     std::int64_t tokens = length;
     // A window that does not begin at a block's edge reaches into one block more.
     if (group.kind == cache::AttentionKind::kSlidingWindow) {
-      tokens = std::min<std::int64_t>(tokens, group.window + group.block_size);
+      tokens = std::min(tokens, std::int64_t{group.window} + group.block_size);
     }
     blocks += ceil_div(tokens, group.block_size);
   }

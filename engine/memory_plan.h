@@ -45,7 +45,8 @@ struct MemoryPlan {
 // The plan's figures in one line, for the refusal to start: what is needed and what there is.
 [[nodiscard]] std::string plan_figures(const MemoryPlan& plan);
 
-// Activations in float32 for the tokens of a step and logits for its samples, in bytes.
+// Activations in float32 for the tokens of a step, logits for its samples, and the table of rotary
+// positions, in bytes.
 [[nodiscard]] std::int64_t workspace_bytes(const ModelShape& shape, const PlanLimits& limits);
 
 // Blocks that a sequence of `length` tokens holds, over all groups.

@@ -116,4 +116,19 @@ ConfigReader ConfigReader::object(std::string_view key) const {
   return reader;
 }
 
+DType ConfigReader::weight_dtype() const {
+  const char* key = has("dtype") ? "dtype" : "torch_dtype";
+  const std::string name = string_or(key, "float32");
+  if (name == "float32") return DType::kFloat32;
+  if (name == "float16") return DType::kFloat16;
+  if (name == "bfloat16") return DType::kBFloat16;
+  refuse(key, "must be float32, float16 or bfloat16");
+}
+
+void ConfigReader::agree(std::string_view key, std::int64_t value, std::string_view same) const {
+  const json* found = find(key);
+  if (found == nullptr || whole_number(*found) == static_cast<std::uint64_t>(value)) return;
+  refuse(key, "contradicts " + std::string(same) + " (" + std::to_string(value) + ")");
+}
+
 }  // namespace quire::engine

@@ -39,6 +39,12 @@ class ConfigReader final {
   [[nodiscard]] std::optional<std::vector<TokenId>> token_ids(std::string_view key,
                                                               std::int32_t vocab_size) const;
   [[nodiscard]] ConfigReader object(std::string_view key) const;
+  // What "dtype" (or "torch_dtype") names; float32 where neither is there.
+  [[nodiscard]] DType weight_dtype() const;
+
+  // Refuses `key` where it is there and not `value`, which is the field `same`'s: other programs
+  // read the one as another spelling of the other.
+  void agree(std::string_view key, std::int64_t value, std::string_view same) const;
 
   [[noreturn]] void refuse(std::string_view key, std::string_view message) const;
 

@@ -79,7 +79,23 @@ ModelConfig parse_sizes(const ConfigReader& config) {
   sizes.intermediate_size =
       config.integer_or("n_inner", 1, kMaxIntermediateSize, 4 * sizes.hidden_size);
   sizes.max_position_embeddings = config.integer("n_positions", 1, kMaxPositionEmbeddings);
+  config.agree("hidden_size", sizes.hidden_size, "n_embd");
+  config.agree("intermediate_size", sizes.intermediate_size, "n_inner");
+  config.agree("num_hidden_layers", sizes.num_layers, "n_layer");
+  config.agree("num_attention_heads", sizes.num_heads, "n_head");
+  config.agree("num_key_value_heads", sizes.num_heads, "n_head");
+  config.agree("head_dim", sizes.head_dim, "n_embd / n_head");
+  config.agree("max_position_embeddings", sizes.max_position_embeddings, "n_positions");
   return sizes;
+}
+
+// The published count, the head tied; untied, the embedding is a table as the positions are.
+void count_parameters(Gpt2Fields& fields) {
+  ModelConfig& sizes = fields.common;
+  const std::int64_t hidden = sizes.hidden_size;
+  const std::int64_t embedding = fields.tied ? 0 : sizes.vocab_size * hidden;
+  sizes.table_parameters = sizes.max_position_embeddings * hidden + embedding;
+  sizes.parameters = gpt2_parameters(model_shape(sizes)) + embedding;
 }
 
 Gpt2Fields parse_fields(const ConfigReader& config) {
@@ -90,11 +106,13 @@ Gpt2Fields parse_fields(const ConfigReader& config) {
   if (config.boolean_or("add_cross_attention", false)) {
     config.refuse("add_cross_attention", "is not supported");
   }
-  return {.common = parse_sizes(config),
-          .epsilon = config.number_or("layer_norm_epsilon", 0.0, 1.0, 1e-5f),
-          .scaled = config.boolean_or("scale_attn_weights", true),
-          .scaled_by_layer = config.boolean_or("scale_attn_by_inverse_layer_idx", false),
-          .tied = config.boolean_or("tie_word_embeddings", true)};
+  Gpt2Fields fields{.common = parse_sizes(config),
+                    .epsilon = config.number_or("layer_norm_epsilon", 0.0, 1.0, 1e-5f),
+                    .scaled = config.boolean_or("scale_attn_weights", true),
+                    .scaled_by_layer = config.boolean_or("scale_attn_by_inverse_layer_idx", false),
+                    .tied = config.boolean_or("tie_word_embeddings", true)};
+  count_parameters(fields);
+  return fields;
 }
 
 }  // namespace

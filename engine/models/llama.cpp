@@ -65,9 +65,9 @@ Llama::Llama(const LlamaFields& fields, const LoadContext& context)
 
 // Features of relatives of this architecture: never ignored.
 void refuse_relatives(const ConfigReader& config) {
-  for (const char* key : {"sliding_window", "attention_multiplier", "residual_multiplier",
-                          "embedding_multiplier", "logits_scaling", "attn_logit_softcapping",
-                          "final_logit_softcapping", "num_local_experts", "no_rope_layers"}) {
+  for (const char* key : {"attention_multiplier", "residual_multiplier", "embedding_multiplier",
+                          "logits_scaling", "attn_logit_softcapping", "final_logit_softcapping",
+                          "num_local_experts", "no_rope_layers"}) {
     if (config.has(key)) config.refuse(key, "is not supported by LlamaForCausalLM here");
   }
   if (config.number_or("partial_rotary_factor", 0.0, 1.0, 1.0f) != 1.0f) {
@@ -99,18 +99,41 @@ ModelConfig parse_sizes(const ConfigReader& config) {
   }
   sizes.max_position_embeddings =
       config.integer("max_position_embeddings", 1, kMaxPositionEmbeddings);
+  sizes.rotary_dim = sizes.head_dim;
+  config.agree("n_embd", sizes.hidden_size, "hidden_size");
+  config.agree("n_inner", sizes.intermediate_size, "intermediate_size");
+  config.agree("n_layer", sizes.num_layers, "num_hidden_layers");
+  config.agree("n_head", sizes.num_heads, "num_attention_heads");
+  config.agree("n_positions", sizes.max_position_embeddings, "max_position_embeddings");
   return sizes;
+}
+
+// What load_layer, load_embedding and load_head read.
+void count_parameters(LlamaFields& fields) {
+  ModelConfig& sizes = fields.common;
+  const std::int64_t hidden = sizes.hidden_size;
+  const std::int64_t inner = sizes.intermediate_size;
+  const std::int64_t q = std::int64_t{sizes.num_heads} * sizes.head_dim;
+  const std::int64_t kv = std::int64_t{sizes.num_kv_heads} * sizes.head_dim;
+  std::int64_t layer = hidden * (2 * q + 2 * kv) + 3 * hidden * inner + 2 * hidden;
+  if (fields.attention_bias) layer += q + 2 * kv + hidden;
+  if (fields.mlp_bias) layer += 2 * inner + hidden;
+  const std::int64_t embedding = sizes.vocab_size * hidden;
+  sizes.table_parameters = fields.tied ? 0 : embedding;
+  sizes.parameters = embedding + sizes.table_parameters + sizes.num_layers * layer + hidden;
 }
 
 LlamaFields parse_fields(const ConfigReader& config) {
   refuse_relatives(config);
   const ModelConfig sizes = parse_sizes(config);
-  return {.common = sizes,
-          .rope = parse_rope(config, sizes.max_position_embeddings),
-          .epsilon = config.number_or("rms_norm_eps", 0.0, 1.0, 1e-6f),
-          .attention_bias = config.boolean_or("attention_bias", false),
-          .mlp_bias = config.boolean_or("mlp_bias", false),
-          .tied = config.boolean_or("tie_word_embeddings", false)};
+  LlamaFields fields{.common = sizes,
+                     .rope = parse_rope(config, sizes.max_position_embeddings),
+                     .epsilon = config.number_or("rms_norm_eps", 0.0, 1.0, 1e-6f),
+                     .attention_bias = config.boolean_or("attention_bias", false),
+                     .mlp_bias = config.boolean_or("mlp_bias", false),
+                     .tied = config.boolean_or("tie_word_embeddings", false)};
+  count_parameters(fields);
+  return fields;
 }
 
 }  // namespace

@@ -2,7 +2,7 @@
 // Model: a transformer as a composition of backend ops, and the registry of architectures.
 //
 // Loaded once; used by the engine thread only. The backend outlives the model.
-// Adding a model: one file with parse, load, kv_spec, forward, and one line in registry.cpp.
+// Adding a model: one file with parse, load, forward, and one line in registry.cpp.
 
 #include <cstdint>
 #include <filesystem>
@@ -15,6 +15,7 @@
 #include "engine/backend/backend.h"
 #include "engine/batch_input.h"
 #include "engine/kv_storage.h"
+#include "engine/models/model_shape.h"
 #include "proto/types.h"
 
 namespace quire::engine {
@@ -30,6 +31,9 @@ struct ModelConfig {
   std::int32_t head_dim = 0;
   std::int32_t intermediate_size = 0;
   std::int32_t max_position_embeddings = 0;
+  std::int32_t rotary_dim = 0;           // 0: positions are learned
+  std::int64_t parameters = 0;           // of all tensors that load_model reads
+  std::int64_t table_parameters = 0;     // of those that are only looked up: never int8
   DType weight_dtype = DType::kFloat32;  // as stored in the file
   std::vector<TokenId> eos_token_ids;    // generation_config.json over config.json
 };
@@ -61,7 +65,9 @@ struct ModelOptions {
 // Reads config.json (and generation_config.json if there) and checks it. Throws StartupError with
 // one line naming the file and the field.
 [[nodiscard]] ModelConfig read_model_config(const std::filesystem::path& folder);
-// The KV cache's shape for a model; needs no weights.
+// What a memory plan needs of a model; needs no weights.
+[[nodiscard]] ModelShape model_shape(const ModelConfig& config);
+// The KV cache's shape: what model_shape(config) gives, which is all that is ever served.
 [[nodiscard]] cache::KvCacheSpec kv_spec(const ModelConfig& config, std::int32_t block_size,
                                          DType kv_dtype);
 // Loads the weights of a folder; throws StartupError as above (unknown architecture, missing or

@@ -4,17 +4,12 @@
 #include <nlohmann/json.hpp>
 
 #include "engine/models/config_reader.h"
+#include "engine/models/limits.h"
+#include "engine/models/registry.h"
 #include "proto/error.h"
 
 namespace quire::engine {
 namespace {
-
-// Far beyond any model, and small enough that no product below overflows 64 bits.
-constexpr std::int64_t kMaxWidth = 1 << 20;
-constexpr std::int64_t kMaxLayers = 1 << 10;
-constexpr std::int64_t kMaxVocabulary = 1 << 24;
-constexpr std::int64_t kMaxExperts = 1 << 14;
-constexpr std::int64_t kMaxPositions = std::int64_t{1} << 30;
 
 // DeepSeek-V2's latent, for models that have none.
 constexpr std::int64_t kUsualLatent = 512 + 64;
@@ -26,34 +21,20 @@ struct Field {
   const char* gpt2_name;
 };
 
-std::int64_t integer(const ConfigReader& config, Field field, std::int64_t max) {
-  const bool gpt2 = field.gpt2_name != nullptr && config.has(field.gpt2_name);
-  return config.integer(gpt2 ? field.gpt2_name : field.name, 1, max);
-}
-
 std::int64_t integer_or(const ConfigReader& config, const char* name, std::int64_t max,
                         std::int64_t fallback) {
   return config.has(name) ? config.integer(name, 0, max) : fallback;
-}
-
-DType stored_dtype(const ConfigReader& config) {
-  const char* key = config.has("dtype") ? "dtype" : "torch_dtype";
-  const std::string name = config.string_or(key, "float32");
-  if (name == "float32") return DType::kFloat32;
-  if (name == "float16") return DType::kFloat16;
-  if (name == "bfloat16") return DType::kBFloat16;
-  config.refuse(key, "must be float32, float16 or bfloat16");
 }
 
 // Parameters of one layer's attention, norms of the latents included.
 std::int64_t attention_parameters(const ConfigReader& config, const ModelShape& shape) {
   const std::int64_t hidden = shape.hidden_size;
   if (shape.latent_dim > 0) {
-    const std::int64_t rank = config.integer("kv_lora_rank", 1, kMaxWidth);
-    const std::int64_t nope = integer_or(config, "qk_nope_head_dim", kMaxWidth, 128);
+    const std::int64_t rank = config.integer("kv_lora_rank", 1, kMaxHiddenSize);
+    const std::int64_t nope = integer_or(config, "qk_nope_head_dim", kMaxHeadDim, 128);
     const std::int64_t rope = shape.latent_dim - rank;
-    const std::int64_t value = integer_or(config, "v_head_dim", kMaxWidth, 128);
-    const std::int64_t query_rank = integer_or(config, "q_lora_rank", kMaxWidth, 0);
+    const std::int64_t value = integer_or(config, "v_head_dim", kMaxHeadDim, 128);
+    const std::int64_t query_rank = integer_or(config, "q_lora_rank", kMaxHiddenSize, 0);
     const std::int64_t query_width = shape.num_heads * (nope + rope);
     const std::int64_t query = query_rank > 0
                                    ? hidden * query_rank + query_rank + query_rank * query_width
@@ -78,9 +59,12 @@ std::int64_t feed_forward_parameters(const ConfigReader& config, const ModelShap
   if (experts == 0) return shape.num_layers * dense;
   const std::int64_t shared = integer_or(config, "n_shared_experts", kMaxExperts, 0);
   const std::int64_t width =
-      integer_or(config, "moe_intermediate_size", kMaxWidth, shape.intermediate_size);
+      integer_or(config, "moe_intermediate_size", kMaxIntermediateSize, shape.intermediate_size);
   const std::int64_t first_dense = std::min<std::int64_t>(
       integer_or(config, "first_k_dense_replace", kMaxLayers, 0), shape.num_layers);
+  if (experts * width > kMaxExpertWidth || shared * width > kMaxExpertWidth) {
+    config.refuse(key, "is too many experts for their width");
+  }
   const std::int64_t router = hidden * experts;
   const std::int64_t sparse = 3 * hidden * width * (experts + shared) + router;
   return first_dense * dense + (shape.num_layers - first_dense) * sparse;
@@ -94,18 +78,9 @@ std::int64_t decoder_parameters(const ConfigReader& config, const ModelShape& sh
          feed_forward_parameters(config, shape);
 }
 
-// GPT-2: learned positions, biases everywhere, norms with a shift, the head tied.
-std::int64_t gpt2_parameters(const ModelShape& shape) {
-  const std::int64_t hidden = shape.hidden_size;
-  const std::int64_t wide = shape.intermediate_size;
-  const std::int64_t layer =
-      4 * hidden * hidden + 4 * hidden + 2 * hidden * wide + wide + hidden + 4 * hidden;
-  return (shape.vocab_size + shape.max_positions) * hidden + shape.num_layers * layer + 2 * hidden;
-}
-
 // The layers with a window: those that layer_types names, else all from max_window_layers on.
 void read_windows(const nlohmann::json& json, const ConfigReader& config, ModelShape& shape) {
-  const std::int64_t window = integer_or(config, "sliding_window", kMaxPositions, 0);
+  const std::int64_t window = integer_or(config, "sliding_window", kMaxPositionEmbeddings, 0);
   if (window == 0 || !config.boolean_or("use_sliding_window", true)) return;
   std::int64_t layers = shape.num_layers;
   if (const auto types = json.find("layer_types"); types != json.end() && types->is_array()) {
@@ -128,6 +103,63 @@ cache::KvGroupSpec group(const ModelShape& shape, std::int32_t layers, std::int3
           .window = 0,
           .block_size = block_size,
           .dtype = dtype};
+}
+
+// A field inside its range, under the name of its family.
+std::int32_t size(const ConfigReader& config, Field field, std::int64_t max) {
+  const bool gpt2 = field.gpt2_name != nullptr && config.has(field.gpt2_name);
+  return config.integer(gpt2 ? field.gpt2_name : field.name, 1, max);
+}
+
+void read_sizes(const ConfigReader& config, ModelShape& shape) {
+  shape.vocab_size = config.integer("vocab_size", 1, kMaxVocabSize);
+  shape.hidden_size = size(config, {"hidden_size", "n_embd"}, kMaxHiddenSize);
+  shape.num_layers = size(config, {"num_hidden_layers", "n_layer"}, kMaxLayers);
+  shape.num_heads = size(config, {"num_attention_heads", "n_head"}, kMaxHeads);
+  shape.max_positions =
+      size(config, {"max_position_embeddings", "n_positions"}, kMaxPositionEmbeddings);
+  shape.num_kv_heads =
+      config.integer_or("num_key_value_heads", 1, shape.num_heads, shape.num_heads);
+  shape.intermediate_size =
+      config.has("n_embd") ? config.integer_or("n_inner", 1, kMaxIntermediateSize,
+                                               static_cast<std::int32_t>(4 * shape.hidden_size))
+                           : config.integer("intermediate_size", 1, kMaxIntermediateSize);
+}
+
+// The width of a head, and the latent that all heads share where there is one.
+void read_heads(const ConfigReader& config, ModelShape& shape) {
+  if (config.has("kv_lora_rank")) {
+    shape.head_dim = config.integer_or("v_head_dim", 1, kMaxHeadDim, 128);
+    shape.rotary_dim = config.integer_or("qk_rope_head_dim", 0, kMaxHeadDim, 64);
+    shape.latent_dim = config.integer("kv_lora_rank", 1, kMaxHiddenSize) + shape.rotary_dim;
+    return;
+  }
+  const std::int64_t split = shape.hidden_size / shape.num_heads;
+  shape.head_dim = config.integer_or("head_dim", 1, kMaxHeadDim, static_cast<std::int32_t>(split));
+  if (shape.head_dim < 1 || shape.head_dim > kMaxHeadDim) {
+    config.refuse("head_dim",
+                  "is missing, and the heads' even share of the width is " + std::to_string(split));
+  }
+  if (!config.has("n_embd")) shape.rotary_dim = shape.head_dim;
+}
+
+ModelShape read_other_shape(const nlohmann::json& json, const std::string& file) {
+  const ConfigReader config(json, file);
+  ModelShape shape;
+  shape.architecture = config.single_string("architectures");
+  read_sizes(config, shape);
+  read_heads(config, shape);
+  shape.dtype = config.weight_dtype();
+  read_windows(json, config, shape);
+  const std::int64_t embedding = shape.vocab_size * shape.hidden_size;
+  if (config.has("n_embd")) {
+    shape.parameters = gpt2_parameters(shape);
+    shape.table_parameters = shape.max_positions * shape.hidden_size;
+  } else {
+    shape.parameters = decoder_parameters(config, shape);
+    shape.table_parameters = config.boolean_or("tie_word_embeddings", false) ? 0 : embedding;
+  }
+  return shape;
 }
 
 }  // namespace
@@ -165,43 +197,27 @@ std::int64_t bytes_per_token(const ModelShape& shape, HeadSharing sharing, DType
   return 0;
 }
 
+std::int64_t gpt2_parameters(const ModelShape& shape) {
+  const std::int64_t hidden = shape.hidden_size;
+  const std::int64_t wide = shape.intermediate_size;
+  const std::int64_t layer =
+      4 * hidden * hidden + 4 * hidden + 2 * hidden * wide + wide + hidden + 4 * hidden;
+  return (shape.vocab_size + shape.max_positions) * hidden + shape.num_layers * layer + 2 * hidden;
+}
+
 ModelShape read_model_shape(const nlohmann::json& json, const std::string& file) {
   if (!json.is_object()) throw StartupError(file + ": must be an object");
+  if (is_known(json)) {
+    ModelConfig config = parse_model_config(json, file);
+    config.weight_dtype = ConfigReader(json, file).weight_dtype();
+    return model_shape(config);
+  }
   // Models that also see or hear keep their decoder's fields in a part of their own.
-  if (const auto text = json.find("text_config"); text != json.end() && text->is_object()) {
-    nlohmann::json inner = *text;
-    if (json.contains("architectures")) inner["architectures"] = json["architectures"];
-    return read_model_shape(inner, file);
-  }
-  const ConfigReader config(json, file);
-  ModelShape shape;
-  shape.architecture = config.single_string("architectures");
-  shape.vocab_size = config.integer("vocab_size", 1, kMaxVocabulary);
-  shape.hidden_size = integer(config, {"hidden_size", "n_embd"}, kMaxWidth);
-  const auto narrow = [](std::int64_t value) { return static_cast<std::int32_t>(value); };
-  shape.num_layers = narrow(integer(config, {"num_hidden_layers", "n_layer"}, kMaxLayers));
-  shape.num_heads = narrow(integer(config, {"num_attention_heads", "n_head"}, kMaxWidth));
-  shape.max_positions =
-      narrow(integer(config, {"max_position_embeddings", "n_positions"}, kMaxPositions));
-  shape.num_kv_heads =
-      narrow(integer_or(config, "num_key_value_heads", shape.num_heads, shape.num_heads));
-  if (shape.num_kv_heads == 0) config.refuse("num_key_value_heads", "must be at least 1");
-  const std::int64_t split = shape.hidden_size / shape.num_heads;
-  const bool latent = config.has("kv_lora_rank");
-  shape.head_dim = narrow(latent ? integer_or(config, "v_head_dim", kMaxWidth, 128)
-                                 : integer_or(config, "head_dim", kMaxWidth, split));
-  if (shape.head_dim == 0) config.refuse("head_dim", "must be at least 1");
-  shape.dtype = stored_dtype(config);
-  const bool gpt2 = config.has("n_embd");
-  shape.intermediate_size = gpt2 ? integer_or(config, "n_inner", kMaxWidth, 4 * shape.hidden_size)
-                                 : config.integer("intermediate_size", 1, kMaxWidth);
-  if (latent) {
-    shape.latent_dim = config.integer("kv_lora_rank", 1, kMaxWidth) +
-                       narrow(integer_or(config, "qk_rope_head_dim", kMaxWidth, 64));
-  }
-  read_windows(json, config, shape);
-  shape.parameters = gpt2 ? gpt2_parameters(shape) : decoder_parameters(config, shape);
-  return shape;
+  const auto text = json.find("text_config");
+  if (text == json.end() || !text->is_object()) return read_other_shape(json, file);
+  nlohmann::json inner = *text;
+  if (json.contains("architectures")) inner["architectures"] = json["architectures"];
+  return read_other_shape(inner, file);
 }
 
 }  // namespace quire::engine

@@ -1,9 +1,10 @@
 #pragma once
-// ModelShape: what a decoder's config.json says of its size, for any architecture, also one that
-// this program cannot run: what a memory plan needs, and nothing else.
+// ModelShape: a decoder's size: what a memory plan needs, and nothing else.
 //
-// A value. Where a model family has fields of its own (experts, latent attention, windows) they
-// are read; what a config.json leaves out takes the value that transformers gives it.
+// A value. A model that this program runs has the shape that runs (model_shape() in model.h), and
+// its config.json is checked as the daemon checks it. Of any other one read_model_shape() makes out
+// what it can: fields of a family (experts, latent attention, windows) are read; what a config.json
+// leaves out takes the value that transformers gives it.
 
 #include <cstdint>
 #include <nlohmann/json_fwd.hpp>
@@ -25,8 +26,10 @@ struct ModelShape {
   std::int32_t num_kv_heads = 0;
   std::int32_t head_dim = 0;
   std::int32_t max_positions = 0;
+  std::int32_t rotary_dim = 0;  // 0: positions are learned
   DType dtype = DType::kFloat32;
   std::int64_t parameters = 0;
+  std::int64_t table_parameters = 0;  // of those: only looked up, so never int8
 
   std::int32_t window = 0;         // tokens; 0: every layer attends to everything
   std::int32_t window_layers = 0;  // how many of the layers have the window
@@ -45,7 +48,11 @@ enum class HeadSharing : std::uint8_t { kMha, kGqa, kMqa, kMla };
 [[nodiscard]] std::int64_t bytes_per_token(const ModelShape& shape, HeadSharing sharing,
                                            DType kv_dtype);
 
-// Throws StartupError of one line naming `file` and the field.
+// Parameters of GPT-2: learned positions, biases everywhere, norms with a shift, the head tied.
+[[nodiscard]] std::int64_t gpt2_parameters(const ModelShape& shape);
+
+// For a plan alone; of a model that runs it is model_shape(parse_model_config()), of the dtype that
+// config.json names. Throws StartupError of one line naming `file` and the field.
 [[nodiscard]] ModelShape read_model_shape(const nlohmann::json& config, const std::string& file);
 
 }  // namespace quire::engine

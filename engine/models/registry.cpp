@@ -1,5 +1,6 @@
 #include "engine/models/registry.h"
 
+#include <algorithm>
 #include <array>
 #include <nlohmann/json.hpp>
 
@@ -23,11 +24,17 @@ nlohmann::json read_config_file(const std::filesystem::path& folder) {
   return std::move(*value);
 }
 
+const Architecture* architecture_of(std::string_view name) {
+  const auto found = std::find_if(kArchitectures.begin(), kArchitectures.end(),
+                                  [&](const Architecture& known) { return known.name == name; });
+  return found == kArchitectures.end() ? nullptr : &*found;
+}
+
 const Architecture& find_architecture(const ConfigReader& config) {
   const std::string name = config.single_string("architectures");
+  if (const Architecture* found = architecture_of(name)) return *found;
   std::string known;
   for (const Architecture& architecture : kArchitectures) {
-    if (architecture.name == name) return architecture;
     known += (known.empty() ? "" : ", ") + std::string(architecture.name);
   }
   config.refuse("architectures", printable_name(name) + " is not supported (only " + known + ")");
@@ -38,16 +45,11 @@ void refuse_unsupported(const ConfigReader& config) {
   for (const char* key : {"quantization_config", "compression_config"}) {
     if (config.has(key)) config.refuse(key, "quantized weights are not supported");
   }
-}
-
-// The dtype that config.json names, for folders without weights.
-DType configured_dtype(const ConfigReader& config) {
-  const char* key = config.has("dtype") ? "dtype" : "torch_dtype";
-  const std::string name = config.string_or(key, "float32");
-  if (name == "float32") return DType::kFloat32;
-  if (name == "float16") return DType::kFloat16;
-  if (name == "bfloat16") return DType::kBFloat16;
-  config.refuse(key, "must be float32, float16 or bfloat16");
+  for (const char* key : {"sliding_window", "kv_lora_rank", "text_config"}) {
+    if (config.has(key)) {
+      config.refuse(key, "is not supported by " + config.single_string("architectures") + " here");
+    }
+  }
 }
 
 void check_positions(const ConfigReader& config, const ModelConfig& common, std::int32_t wanted) {
@@ -62,8 +64,15 @@ void check_positions(const ConfigReader& config, const ModelConfig& common, std:
 
 std::span<const Architecture> architectures() { return kArchitectures; }
 
-ModelConfig parse_model_config(const nlohmann::json& config) {
-  const ConfigReader reader(config, kConfigFile);
+bool is_known(const nlohmann::json& config) {
+  const auto names = config.find("architectures");
+  return names != config.end() && names->is_array() && names->size() == 1 &&
+         names->front().is_string() &&
+         architecture_of(names->front().get<std::string>()) != nullptr;
+}
+
+ModelConfig parse_model_config(const nlohmann::json& config, const std::string& file) {
+  const ConfigReader reader(config, file);
   const Architecture& architecture = find_architecture(reader);
   refuse_unsupported(reader);
   ModelConfig common = architecture.parse(reader);
@@ -82,18 +91,30 @@ ModelConfig read_model_config(const std::filesystem::path& folder) {
   }
   common.weight_dtype = WeightMap::present(folder)
                             ? WeightMap::open(folder).main_dtype()
-                            : configured_dtype(ConfigReader(config, kConfigFile));
+                            : ConfigReader(config, kConfigFile).weight_dtype();
   return common;
 }
 
+ModelShape model_shape(const ModelConfig& config) {
+  ModelShape shape;
+  shape.architecture = config.architecture;
+  shape.vocab_size = config.vocab_size;
+  shape.hidden_size = config.hidden_size;
+  shape.intermediate_size = config.intermediate_size;
+  shape.num_layers = config.num_layers;
+  shape.num_heads = config.num_heads;
+  shape.num_kv_heads = config.num_kv_heads;
+  shape.head_dim = config.head_dim;
+  shape.rotary_dim = config.rotary_dim;
+  shape.max_positions = config.max_position_embeddings;
+  shape.dtype = config.weight_dtype;
+  shape.parameters = config.parameters;
+  shape.table_parameters = config.table_parameters;
+  return shape;
+}
+
 cache::KvCacheSpec kv_spec(const ModelConfig& config, std::int32_t block_size, DType kv_dtype) {
-  return {.groups = {{.kind = cache::AttentionKind::kFull,
-                      .num_layers = config.num_layers,
-                      .num_kv_heads = config.num_kv_heads,
-                      .head_dim = config.head_dim,
-                      .window = 0,
-                      .block_size = block_size,
-                      .dtype = kv_dtype}}};
+  return model_shape(config).kv_spec(block_size, kv_dtype);
 }
 
 std::unique_ptr<Model> load_model(const std::filesystem::path& folder, const ModelOptions& options,

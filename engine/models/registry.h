@@ -7,6 +7,7 @@
 #include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <span>
+#include <string>
 #include <string_view>
 
 #include "engine/models/config_reader.h"
@@ -34,8 +35,12 @@ struct Architecture {
 
 [[nodiscard]] std::span<const Architecture> architectures();
 
-// The checked config.json of any known architecture; what read_model_config() does without files.
-[[nodiscard]] ModelConfig parse_model_config(const nlohmann::json& config);
+// Whether config.json names an architecture of the table, and nothing else.
+[[nodiscard]] bool is_known(const nlohmann::json& config);
+// The checked config.json of any known architecture; what read_model_config() does without files,
+// weight_dtype aside. file: the name that errors begin with.
+[[nodiscard]] ModelConfig parse_model_config(const nlohmann::json& config,
+                                             const std::string& file = "config.json");
 
 // llama.cpp
 [[nodiscard]] ModelConfig parse_llama(const ConfigReader& config);

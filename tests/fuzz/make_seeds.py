@@ -218,6 +218,12 @@ def make_model_config() -> None:
         "odd-heads": {**llama, "num_key_value_heads": 3},
         "huge": {**llama, "hidden_size": 2**62, "num_hidden_layers": 2**62},
         "negative": {**gpt2, "n_layer": -1}, "fraction": {**gpt2, "n_embd": 64.5},
+        "other-spelling": {**llama, "n_layer": 1}, "window": {**gpt2, "sliding_window": 16},
+        "inside": {**llama, "text_config": {**llama, "num_hidden_layers": 1}},
+        "experts": {**llama, "architectures": ["Mystery"], "n_routed_experts": 16384,
+                    "n_shared_experts": 16384, "moe_intermediate_size": 2**22},
+        "latent": {**llama, "architectures": ["Mystery"], "kv_lora_rank": 32, "q_lora_rank": 48,
+                   "sliding_window": 16, "max_window_layers": 1},
         "text": {**gpt2, "n_head": "4"}, "list": {**llama, "vocab_size": [300]},
     }
     for name, value in seeds.items():

@@ -68,7 +68,7 @@ TEST_CASE("sizes are printed with three figures") {
 TEST_CASE("int8 weights are told as int8") {
   const engine::PlanLimits limits{.memory = std::int64_t{24} << 30, .int8_weights = true};
   const engine::MemoryPlan plan = engine::make_memory_plan(shape(), limits);
-  CHECK(plan_text(shape(), limits, plan).find("6.47 GiB (int8)") != std::string::npos);
+  CHECK(plan_text(shape(), limits, plan).find("6.59 GiB (int8)") != std::string::npos);
   CHECK(json::parse(plan_json(shape(), limits, plan)).at("dtype") == "int8");
 }
 

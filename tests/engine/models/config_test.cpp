@@ -157,6 +157,39 @@ TEST_CASE("config: unknown architectures, activations and features are refused, 
         "config.json: add_cross_attention: is not supported");
 }
 
+TEST_CASE("config: a size under another family's name must agree") {
+  const std::vector<std::pair<const char*, const char*>> pairs = {
+      {"n_embd", "hidden_size (64)"},
+      {"n_inner", "intermediate_size (96)"},
+      {"n_layer", "num_hidden_layers (2)"},
+      {"n_head", "num_attention_heads (4)"},
+      {"n_positions", "max_position_embeddings (256)"}};
+  for (const auto& [key, same] : pairs) {
+    CHECK(error_with(llama(), key, 1) ==
+          "config.json: " + std::string(key) + ": contradicts " + same);
+    CHECK(error_with(llama(), key, "2") ==
+          "config.json: " + std::string(key) + ": contradicts " + same);
+  }
+  CHECK(error_with(llama(), "n_layer", 2).empty());
+  for (const char* key :
+       {"hidden_size", "intermediate_size", "num_hidden_layers", "head_dim", "num_attention_heads",
+        "num_key_value_heads", "max_position_embeddings"}) {
+    CHECK(error_with(gpt2(), key, 1)
+              .starts_with("config.json: " + std::string(key) + ": contradicts n_"));
+  }
+  CHECK(error_with(gpt2(), "num_key_value_heads", 4).empty());
+}
+
+TEST_CASE("config: what only other families have is refused of either") {
+  for (const json& config : {llama(), gpt2()}) {
+    const std::string name = config.at("architectures").front();
+    for (const char* key : {"sliding_window", "kv_lora_rank", "text_config"}) {
+      CHECK(error_with(config, key, 16) ==
+            "config.json: " + std::string(key) + ": is not supported by " + name + " here");
+    }
+  }
+}
+
 TEST_CASE("config: switches and numbers of the wrong kind") {
   for (const char* key : {"attention_bias", "mlp_bias", "tie_word_embeddings"}) {
     for (const json& value : {json(1), json("true"), json::array()}) {
