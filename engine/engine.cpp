@@ -1,6 +1,7 @@
 #include "engine/engine.h"
 
 #include <algorithm>
+#include <optional>
 #include <thread>
 #include <utility>
 
@@ -17,6 +18,43 @@ struct Engine::State {
   std::thread thread;
 };
 
+namespace {
+
+// Places in the queue that a request being made ready holds: given back, unless the engine thread
+// takes them over with the request.
+class Places final {
+ public:
+  explicit Places(Mailbox& mailbox) : mailbox_(mailbox) {}
+  ~Places() {
+    if (count_ == 0) return;
+    const std::lock_guard lock(mailbox_.mutex);
+    mailbox_.sequences_in_flight -= count_;
+  }
+  Places(const Places&) = delete;
+  Places& operator=(const Places&) = delete;
+
+  // Why not, where there are none.
+  [[nodiscard]] std::optional<Error> take(std::int64_t count, std::int64_t most) {
+    const std::lock_guard lock(mailbox_.mutex);
+    if (mailbox_.draining || mailbox_.dead) return shutting_down();
+    if (mailbox_.sequences_in_flight + count > most) {
+      return Error{ErrorCode::kOverloaded, "The queue is full; retry later."};
+    }
+    mailbox_.sequences_in_flight += count;
+    count_ = count;
+    return std::nullopt;
+  }
+  void hand_over() { count_ = 0; }
+
+  static Error shutting_down() { return {ErrorCode::kUnavailable, "The server is shutting down."}; }
+
+ private:
+  Mailbox& mailbox_;
+  std::int64_t count_ = 0;
+};
+
+}  // namespace
+
 Engine::Engine(const EngineOptions& options, EngineParts parts)
     : state_(std::make_unique<State>(options, std::move(parts))) {
   state_->loop.gauges().alive =
@@ -32,26 +70,16 @@ Result<std::unique_ptr<TokenStream>> Engine::submit(const GenerationRequest& req
   if (auto error = check_request(loop, request)) return *std::move(error);
   const auto count = static_cast<std::int64_t>(request.prompts.size()) * request.n;
   Mailbox& mailbox = *loop.mailbox();
-  {
-    // The place is taken before the buffers are made, so that a flood is refused cheaply.
-    const std::lock_guard lock(mailbox.mutex);
-    if (mailbox.draining || mailbox.dead) {
-      return Error{ErrorCode::kUnavailable, "The server is shutting down."};
-    }
-    if (mailbox.sequences_in_flight + count > loop.max_in_flight()) {
-      return Error{ErrorCode::kOverloaded, "The queue is full; retry later."};
-    }
-    mailbox.sequences_in_flight += count;
-  }
+  // Taken before the buffers are made, so that a flood is refused cheaply.
+  Places places(mailbox);
+  if (auto error = places.take(count, loop.max_in_flight())) return *std::move(error);
   Submission submission = make_submission(loop, request, listener);
   auto stream = std::make_unique<TokenStream>(submission.stream);
   const std::lock_guard lock(mailbox.mutex);
-  if (mailbox.dead) {
-    mailbox.sequences_in_flight -= count;
-    return Error{ErrorCode::kUnavailable, "The server is shutting down."};
-  }
+  if (mailbox.dead) return Places::shutting_down();
   loop.gauges().accepted.fetch_add(count, std::memory_order_relaxed);
   mailbox.content.submissions.push_back(std::move(submission));
+  places.hand_over();
   mailbox.wake.notify_one();
   return stream;
 }

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <chrono>
 #include <exception>
+#include <new>
 #include <random>
 #include <utility>
 
@@ -54,6 +55,9 @@ EngineLoop::EngineLoop(const EngineOptions& options, EngineParts parts)
       }),
       streams_(static_cast<std::size_t>(max_in_flight_)),
       runs_ahead_(parts_.executor->runs_ahead()) {
+  const auto most = static_cast<std::size_t>(max_in_flight_);
+  mailbox_->content.reserve(most);
+  inbox_.reserve(most);
   gauges_.total_blocks = cache_.usage().total_blocks;
   gauges_.free_blocks = cache_.usage().free_blocks;
   parts_.executor->set_heartbeat(&gauges_.heartbeat);
@@ -72,7 +76,7 @@ EngineLoop::~EngineLoop() {
 void EngineLoop::set_fatal_handler(std::function<void(const std::string&)> handler) {
   const std::lock_guard lock(mailbox_->mutex);
   on_fatal_ = std::move(handler);
-  if (!failure_.empty()) on_fatal_(failure_);
+  if (failed_) on_fatal_(failure_);
 }
 
 void EngineLoop::run() {
@@ -85,13 +89,28 @@ void EngineLoop::run() {
     flush_tiers();
     fail(FinishReason::kAbort);
   } catch (const std::exception& error) {
-    gauges_.alive = false;
-    fail(FinishReason::kError);
-    const std::lock_guard lock(mailbox_->mutex);
-    failure_ = error.what();
-    if (on_fatal_) on_fatal_(failure_);
+    die(error.what());
   }
   gauges_.alive = false;
+}
+
+// A step threw, and may have left the scheduler in the middle of it, or no memory for a message:
+// nothing of that keeps the handler, which ends the process, from being told.
+void EngineLoop::die(const char* why) {
+  gauges_.alive = false;
+  try {
+    fail(FinishReason::kError);
+  } catch (const std::exception&) {
+    // What could not be ended ends with the process.
+  }
+  const std::lock_guard lock(mailbox_->mutex);
+  failed_ = true;
+  try {
+    failure_ = why;
+  } catch (const std::bad_alloc&) {
+    failure_ = "no memory";
+  }
+  if (on_fatal_) on_fatal_(failure_);
 }
 
 // Generates one token, so that ready means ready: weights and first pages are in memory.
@@ -326,10 +345,10 @@ void EngineLoop::deliver() {
         break;
       case StreamState::Push::kStopString:
         scheduler_.finish(event.sequence);
-        end_sequence(entry, FinishReason::kStop);
+        end_sequence(entry, entry->finish());
         break;
       case StreamState::Push::kClosed:
-        end_sequence(entry, event.finish);
+        end_sequence(entry, entry->finish());
         break;
     }
   }

@@ -69,6 +69,7 @@ class EngineLoop final {
   void deliver();
   void end_sequence(StreamTable::Entry* entry, FinishReason finish);
   void fail(FinishReason reason);
+  void die(const char* why);
   void listen_to_tiers();
   void flush_tiers();
   void note_cost(Clock::duration taken);
@@ -85,6 +86,7 @@ class EngineLoop final {
   RequestHistograms times_;
   PageWatch pages_;
   std::function<void(const std::string&)> on_fatal_;  // and below: under the mailbox's mutex
+  bool failed_ = false;
   std::string failure_;
 
   // The engine thread's own.

@@ -27,6 +27,12 @@ class StreamTable final {
     std::shared_ptr<StreamState> stream;
     std::int32_t choice = 0;
     RequestTimes times = {};
+
+    // How its choice ended, as its reader is told: a stop string may have come with the very token
+    // that the scheduler ended it by. The engine thread alone writes it.
+    [[nodiscard]] FinishReason finish() const {
+      return stream->choices[static_cast<std::size_t>(choice)].finish;
+    }
   };
 
   explicit StreamTable(std::size_t max_sequences)

@@ -107,7 +107,8 @@ struct Submission {
 };
 
 // The bounded inbox. Filled by any thread, emptied by the engine thread, which swaps the vectors
-// for its own empty ones and so allocates nothing.
+// for its own empty ones. Both have room for all that may be in flight: nobody allocates under the
+// lock, and a stream's destructor cannot fail. (What is in flight ends only with such a swap.)
 struct Mailbox {
   struct Content {
     std::vector<Submission> submissions;
@@ -115,6 +116,11 @@ struct Mailbox {
     std::vector<std::shared_ptr<StreamState>> resumes;
     [[nodiscard]] bool empty() const {
       return submissions.empty() && cancels.empty() && resumes.empty();
+    }
+    void reserve(std::size_t most) {
+      submissions.reserve(most);
+      cancels.reserve(most);
+      resumes.reserve(most);
     }
     void clear() {
       submissions.clear();

@@ -1,8 +1,9 @@
 #pragma once
-// Counts the allocations of the calling thread: a test program that links quire_allocation_count
-// has its operator new replaced.
+// Counts the allocations of the calling thread, and makes them fail: a test program that links
+// quire_allocation_count has its operator new replaced.
 
 #include <cstdint>
+#include <limits>
 
 namespace quire::test {
 
@@ -15,5 +16,9 @@ inline constexpr bool kAllocationsCounted = true;
 #endif
 
 [[nodiscard]] std::int64_t allocations_of_this_thread();
+
+inline constexpr std::int64_t kNoLimit = std::numeric_limits<std::int64_t>::max();
+// After so many more the calling thread gets no memory, until this is called with kNoLimit.
+void fail_allocations_after(std::int64_t count);
 
 }  // namespace quire::test
