@@ -233,7 +233,8 @@ std::unique_ptr<Engine> load_engine(const EngineOptions& given,
 
   std::future<cache::PageKey> digest;
   if (pages_last(options)) {
-    digest = std::async(std::launch::async, model_digest, options.model_folder);
+    digest = std::async(std::launch::async, model_digest, options.model_folder,
+                        weight_files(options.model_folder));
   }
 
   auto resources = std::make_shared<Resources>();

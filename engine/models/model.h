@@ -65,6 +65,8 @@ struct ModelOptions {
 // Reads config.json (and generation_config.json if there) and checks it. Throws StartupError with
 // one line naming the file and the field.
 [[nodiscard]] ModelConfig read_model_config(const std::filesystem::path& folder);
+// The names of the folder's files that load_model reads tensors from; throws as above.
+[[nodiscard]] std::vector<std::string> weight_files(const std::filesystem::path& folder);
 // What a memory plan needs of a model; needs no weights.
 [[nodiscard]] ModelShape model_shape(const ModelConfig& config);
 // The KV cache's shape: what model_shape(config) gives, which is all that is ever served.

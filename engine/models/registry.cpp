@@ -95,6 +95,11 @@ ModelConfig read_model_config(const std::filesystem::path& folder) {
   return common;
 }
 
+std::vector<std::string> weight_files(const std::filesystem::path& folder) {
+  const TruncationGuard guard;
+  return WeightMap::open(folder).file_names();
+}
+
 ModelShape model_shape(const ModelConfig& config) {
   ModelShape shape;
   shape.architecture = config.architecture;

@@ -2,13 +2,12 @@
 
 #include <fcntl.h>
 #include <openssl/evp.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <cerrno>
 #include <memory>
-#include <string>
-#include <vector>
+#include <span>
 
 #include "proto/check.h"
 #include "proto/error.h"
@@ -48,37 +47,57 @@ class Sha256 final {
   std::unique_ptr<EVP_MD_CTX, Free> context_;
 };
 
-void add_file(Sha256& digest, const std::filesystem::path& file, std::vector<std::byte>& chunk) {
-  digest.add_text(file.filename().string());
-  const int opened = ::open(file.c_str(), O_RDONLY | O_CLOEXEC);
-  if (opened < 0) throw StartupError(file.string() + ": cannot be read");
+// A descriptor of its own, closed with it.
+class RegularFile final {
+ public:
+  explicit RegularFile(const std::filesystem::path& path)
+      : name_(path.string()),
+        // O_NONBLOCK: opening a named pipe must not wait for a writer.
+        descriptor_(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)) {
+    struct stat info {};
+    if (descriptor_ >= 0 && ::fstat(descriptor_, &info) == 0 && S_ISREG(info.st_mode)) return;
+    if (descriptor_ >= 0) ::close(descriptor_);
+    fail();
+  }
+  ~RegularFile() { ::close(descriptor_); }
+  RegularFile(const RegularFile&) = delete;
+  RegularFile& operator=(const RegularFile&) = delete;
+
+  // How many bytes; 0 at the end.
+  std::size_t read(std::span<std::byte> chunk) {
+    ssize_t n = 0;
+    do {
+      n = ::read(descriptor_, chunk.data(), chunk.size());
+    } while (n < 0 && errno == EINTR);
+    if (n < 0) fail();
+    return static_cast<std::size_t>(n);
+  }
+
+ private:
+  [[noreturn]] void fail() const { throw StartupError(name_ + ": cannot be read"); }
+  std::string name_;
+  int descriptor_;
+};
+
+void add_file(Sha256& digest, const std::filesystem::path& path, std::span<std::byte> chunk) {
+  digest.add_text(path.filename().string());
+  RegularFile file(path);
   std::uint64_t size = 0;
-  while (true) {
-    const ssize_t n = ::read(opened, chunk.data(), chunk.size());
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) {
-      ::close(opened);
-      throw StartupError(file.string() + ": cannot be read");
-    }
-    if (n == 0) break;
-    digest.add(chunk.data(), static_cast<std::size_t>(n));
-    size += static_cast<std::uint64_t>(n);
+  while (const std::size_t n = file.read(chunk)) {
+    digest.add(chunk.data(), n);
+    size += n;
   }
   digest.add(&size, sizeof size);
-  ::close(opened);
 }
 
 }  // namespace
 
-cache::PageKey model_digest(const std::filesystem::path& folder) {
-  std::vector<std::filesystem::path> files{folder / "config.json"};
-  for (const auto& entry : std::filesystem::directory_iterator(folder)) {
-    if (entry.path().extension() == ".safetensors") files.push_back(entry.path());
-  }
-  std::sort(files.begin() + 1, files.end());
+cache::PageKey model_digest(const std::filesystem::path& folder,
+                            const std::vector<std::string>& weights) {
   Sha256 digest;
   std::vector<std::byte> chunk(kChunk);
-  for (const std::filesystem::path& file : files) add_file(digest, file, chunk);
+  add_file(digest, folder / "config.json", chunk);
+  for (const std::string& name : weights) add_file(digest, folder / name, chunk);
   return digest.finish();
 }
 

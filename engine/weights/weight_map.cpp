@@ -152,6 +152,13 @@ HostTensor WeightMap::vector(std::string_view name, std::int64_t size) const {
   return view(name, {size}, 1, size);
 }
 
+std::vector<std::string> WeightMap::file_names() const {
+  std::vector<std::string> names;
+  for (const MappedFile& file : files_) names.push_back(file.name());
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
 DType WeightMap::main_dtype() const {
   std::map<DType, std::int64_t> bytes;
   for (const auto& [name, tensor] : tensors_) {

@@ -36,6 +36,9 @@ class WeightMap final {
   // Stored as [size]; one row.
   [[nodiscard]] HostTensor vector(std::string_view name, std::int64_t size) const;
 
+  // The names of the folder's files that hold them, in the order of the alphabet.
+  [[nodiscard]] std::vector<std::string> file_names() const;
+
   // The float type that most bytes have; float32 where there is none.
   [[nodiscard]] DType main_dtype() const;
 

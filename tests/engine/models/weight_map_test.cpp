@@ -98,6 +98,10 @@ TEST_CASE("weight map: shards through the index") {
                R"({"weight_map":{"x":"a.safetensors","y":"b.safetensors"}})");
   const WeightMap map = WeightMap::open(folder.path());
   CHECK(map.matrix("x", 2, 3).data != map.matrix("y", 2, 3).data);
+  folder.write("c.safetensors", one_tensor("x"));  // that no index names
+  CHECK(WeightMap::open(folder.path()).file_names() ==
+        std::vector<std::string>{"a.safetensors", "b.safetensors"});
+  std::filesystem::remove(folder.path() / "c.safetensors");
   CHECK(startup_error_of([&] { (void)map.matrix("z", 2, 3); }) ==
         "model.safetensors.index.json: tensor z: is missing");
 
