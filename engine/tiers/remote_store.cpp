@@ -101,11 +101,29 @@ void RemoteStore::read(std::span<RemoteRead> reads) {
     good = good && owned != nullptr && owned->type != REDIS_REPLY_ERROR;
     read.outcome = good ? take(*owned, read) : StoreOutcome::kFailed;
   }
-  if (good) {
+  if (good && remove_corrupt(reads)) {
     pause_ = kFirstPause;
   } else {
     fail();
   }
+}
+
+// In one round trip: else they would be fetched and refused again and again. False: no reply came.
+bool RemoteStore::remove_corrupt(std::span<const RemoteRead> reads) {
+  int num_asked = 0;
+  for (const RemoteRead& read : reads) {
+    if (read.outcome != StoreOutcome::kCorrupt) continue;
+    if (redisAppendCommand(context_.get(), "DEL %s", name_of(read.key).data()) != REDIS_OK) {
+      return false;
+    }
+    ++num_asked;
+  }
+  for (; num_asked > 0; --num_asked) {
+    void* reply = nullptr;
+    if (redisGetReply(context_.get(), &reply) != REDIS_OK) return false;
+    const Reply owned(static_cast<redisReply*>(reply));
+  }
+  return true;
 }
 
 StoreOutcome RemoteStore::take(const redisReply& reply, const RemoteRead& read) {

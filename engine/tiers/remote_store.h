@@ -8,7 +8,8 @@
 // counters: any thread.
 // 1. After an error nothing is asked for a while: kFirstPause, twice as long each time up to
 //    kLongestPause. Serving goes on without it.
-// 2. What the server says is checked like any record: it cannot hand out wrong pages by accident.
+// 2. What the server says is checked like any record: it cannot hand out wrong pages by accident. A
+//    record that is not right is removed, unless the server does not let this user.
 
 #include <atomic>
 #include <chrono>
@@ -69,6 +70,7 @@ class RemoteStore final {
   };
   using Reply = std::unique_ptr<redisReply, Closer>;
   [[nodiscard]] StoreOutcome take(const redisReply& reply, const RemoteRead& read);
+  [[nodiscard]] bool remove_corrupt(std::span<const RemoteRead> reads);
 
   [[nodiscard]] bool connect();
   [[nodiscard]] bool log_in();

@@ -142,11 +142,11 @@ TEST_CASE("a server that talks nonsense: a failure") {
 }
 
 // A server of one connection that answers nothing before it has got all questions.
-TEST_CASE("several records are asked for in one round trip") {
+TEST_CASE("several records are asked for in one round trip, and what is not right is removed") {
   const Port port(true);
   RemoteOptions options = options_for(port.number);
   options.address.password.clear();
-  std::string asked;
+  std::string asked, removed;
   std::thread server([&] {
     const int peer = ::accept(port.socket, nullptr, nullptr);
     char buffer[1024];
@@ -157,6 +157,9 @@ TEST_CASE("several records are asked for in one round trip") {
     }
     const std::string_view answers = "$-1\r\n$3\r\nbad\r\n$-1\r\n";
     (void)!::write(peer, answers.data(), answers.size());
+    const ssize_t size = ::read(peer, buffer, sizeof buffer);
+    if (size > 0) removed.assign(buffer, static_cast<std::size_t>(size));
+    (void)!::write(peer, ":1\r\n", 4);
     ::close(peer);
   });
   RemoteStore store(options);
@@ -172,6 +175,9 @@ TEST_CASE("several records are asked for in one round trip") {
   CHECK(reads[1].outcome == StoreOutcome::kCorrupt);
   CHECK(reads[2].outcome == StoreOutcome::kAbsent);
   CHECK(store.is_up());
+  CHECK(removed.find("DEL") != std::string::npos);
+  const std::size_t name = asked.find("quire:", asked.find("quire:") + 1);  // the second's
+  CHECK(removed.find(asked.substr(name, 70)) != std::string::npos);
 }
 
 TEST_CASE("a real server: written by one, read by another, and down") {
@@ -191,6 +197,10 @@ TEST_CASE("a real server: written by one, read by another, and down") {
   CHECK(get(second, span) == StoreOutcome::kDone);
   CHECK(get(second, Span(6)) == StoreOutcome::kAbsent);
   CHECK(second.counters().counts().hits == 1);
+  const Span other(7);  // whose tokens somebody else's pages are kept under
+  REQUIRE(first.write(other.key, span.tokens, span.pages) == StoreOutcome::kDone);
+  CHECK(get(second, other) == StoreOutcome::kCorrupt);
+  CHECK(get(second, other) == StoreOutcome::kAbsent);
   server.stop();
   CHECK(get(second, span) == StoreOutcome::kFailed);
   CHECK(get(second, span) == StoreOutcome::kAbsent);
