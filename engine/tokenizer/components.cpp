@@ -122,6 +122,13 @@ std::vector<JsonField> flatten_sequence(const JsonField& field, const char* list
   return flat;
 }
 
+void multiply_growth(std::size_t& growth, std::size_t by, const JsonField& step) {
+  growth *= by;
+  if (growth <= kMaxGrowth) return;
+  step.reject("with the steps before it, may make a text more than 512 times as long");
+  growth = 1;
+}
+
 std::string read_step_text(const JsonField& field, bool allow_empty) {
   std::string text = field.string();
   if (text.size() > kMaxStepText) {
@@ -137,7 +144,12 @@ Normalizer read_normalizer(const JsonField& field) {
   std::vector<NormalizerStep> steps;
   const std::vector<JsonField> fields = flatten_sequence(field, "normalizers");
   if (fields.size() > PreTokenizer::kMaxStages) field.unsupported("too many normalizers");
-  for (const JsonField& step : fields) add_normalizer_step(step, steps);
+  std::size_t growth = 1;
+  for (const JsonField& step : fields) {
+    const std::size_t before = steps.size();
+    add_normalizer_step(step, steps);
+    if (steps.size() > before) multiply_growth(growth, growth_of(steps.back()), step);
+  }
   return Normalizer(std::move(steps));
 }
 

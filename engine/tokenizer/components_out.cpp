@@ -84,6 +84,10 @@ std::vector<TokenId> read_template_token(const JsonField& processor, const JsonF
   const std::string name = piece["id"].string();
   const JsonField ids = processor["special_tokens"][name]["ids"];
   if (!ids.value().is_array()) piece["id"].reject("not among special_tokens");
+  if (ids.size() > kMaxSurround) {
+    ids.reject("more than 256 ids");
+    return {};
+  }
   std::vector<TokenId> result;
   for (std::size_t i = 0; i < ids.size(); ++i)
     result.push_back(static_cast<TokenId>(ids[i].integer(0, kMaxVocabSize - 1)));
@@ -106,6 +110,10 @@ void add_template(const JsonField& field, Surround& surround) {
     }
     std::vector<TokenId>& side = seen_text ? added.after : added.before;
     for (const TokenId id : read_template_token(field, piece["SpecialToken"])) side.push_back(id);
+    if (surround.size() + added.size() > kMaxSurround) {
+      piece.reject("more than 256 ids round a text");
+      return;
+    }
   }
   if (!seen_text) single.unsupported("a template without A is not supported");
   surround.before.insert(surround.before.begin(), added.before.begin(), added.before.end());
@@ -120,7 +128,14 @@ DecoderSpec read_decoder(const JsonField& field) {
   Phase phase = Phase::kTokens;
   const std::vector<JsonField> fields = flatten_sequence(field, "decoders");
   if (fields.size() > PreTokenizer::kMaxStages) field.unsupported("too many decoders");
-  for (const JsonField& decoder : fields) add_decoder(decoder, phase, spec);
+  std::size_t growth = 1;
+  for (const JsonField& decoder : fields) {
+    const std::size_t before = spec.rewrites.size();
+    add_decoder(decoder, phase, spec);
+    if (spec.rewrites.size() == before) continue;
+    const DecoderSpec::Rewrite& added = spec.rewrites.back();
+    multiply_growth(growth, replace_growth(added.from, added.to), decoder);
+  }
   return spec;
 }
 

@@ -57,7 +57,26 @@ bool is_identity(const NormalizerStep& step, std::string_view text) {
   return false;
 }
 
+struct Growth {
+  std::size_t operator()(UnicodeForm form) const {  // of UTF-8: Unicode Standard Annex 15
+    return form == UnicodeForm::kNfc || form == UnicodeForm::kNfd ? 3 : 11;
+  }
+  std::size_t operator()(LowercaseStep) const { return 2; }
+  std::size_t operator()(const PrependStep& step) const { return 1 + step.text.size(); }
+  std::size_t operator()(const ReplaceStep& step) const {
+    return replace_growth(step.from, step.to);
+  }
+  std::size_t operator()(StripStep) const { return 1; }
+};
+
 }  // namespace
+
+std::size_t growth_of(const NormalizerStep& step) { return std::visit(Growth{}, step); }
+
+std::size_t replace_growth(std::string_view from, std::string_view to) {
+  if (from.empty() || to.size() <= from.size()) return 1;
+  return (to.size() + from.size() - 1) / from.size();
+}
 
 void append_replaced(std::string_view text, std::string_view from, std::string_view to,
                      std::string& out) {

@@ -45,6 +45,10 @@ class Normalizer final {
   std::vector<NormalizerStep> steps_;
 };
 
+// The most that a step makes of a text of some length: so many times its bytes.
+[[nodiscard]] std::size_t growth_of(const NormalizerStep& step);
+[[nodiscard]] std::size_t replace_growth(std::string_view from, std::string_view to);
+
 // All occurrences of `from`, left to right and not overlapping, become `to`; an empty `from` occurs
 // nowhere. Appends to `out`.
 void append_replaced(std::string_view text, std::string_view from, std::string_view to,

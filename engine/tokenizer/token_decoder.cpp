@@ -52,6 +52,11 @@ std::string replaced(std::string_view text, std::string_view from, std::string_v
   return out;
 }
 
+// At most: the bytes of what replaced() makes.
+std::size_t replaced_size(std::string_view text, const DecoderSpec::Rewrite& rewrite) {
+  return text.size() * replace_growth(rewrite.from, rewrite.to);
+}
+
 }  // namespace
 
 void TokenDecoder::Table::add(std::string_view text) {
@@ -61,10 +66,15 @@ void TokenDecoder::Table::add(std::string_view text) {
 
 bool TokenDecoder::add(std::string_view content) {
   std::string text(content);
-  for (const DecoderSpec::Rewrite& rewrite : spec_.rewrites)
-    text = rewrite.kind == DecoderSpec::Rewrite::Kind::kReplace
-               ? replaced(text, rewrite.from, rewrite.to)
-               : strip(text, rewrite);
+  for (const DecoderSpec::Rewrite& rewrite : spec_.rewrites) {
+    if (rewrite.kind == DecoderSpec::Rewrite::Kind::kStrip) {
+      text = strip(text, rewrite);
+      continue;
+    }
+    // Before it is made.
+    if (replaced_size(text, rewrite) > kMaxTotalBytes) return false;
+    text = replaced(text, rewrite.from, rewrite.to);
+  }
   if (spec_.bytes == DecoderSpec::Bytes::kByteLevel) text = from_byte_level(text);
   if (spec_.bytes == DecoderSpec::Bytes::kByteFallback) {
     if (const int byte = fallback_byte(text); byte >= 0) text.assign(1, static_cast<char>(byte));

@@ -105,13 +105,18 @@ Words words_by_id(const StringIndex& vocab, const std::vector<AddedToken>& added
   return words;
 }
 
-void set_patterns(std::vector<AddedToken>& tokens, const Normalizer& normalizer) {
-  for (AddedToken& token : tokens) {
+void set_patterns(std::vector<AddedToken>& tokens, const Normalizer& normalizer,
+                  const JsonField& field) {
+  std::size_t total = 0;
+  for (std::size_t i = 0; i < tokens.size(); ++i) {
+    AddedToken& token = tokens[i];
     std::string storage;
     bool removed_start = false;
     token.pattern = token.normalized
                         ? std::string(normalizer.apply(token.content, storage, removed_start))
                         : token.content;
+    total += token.pattern.size();  // one is at most kMaxAddedTokenBytes * kMaxGrowth
+    if (total > TokenDecoder::kMaxTotalBytes) return field[i].reject("makes them too large");
   }
 }
 
@@ -164,7 +169,8 @@ Result<std::unique_ptr<Tokenizer>> Tokenizer::parse(std::string_view json, std::
   std::vector<AddedToken> tokens = read_added_tokens(root["added_tokens"]);
   if (errors.first()) return *errors.first();
 
-  set_patterns(tokens, normalizer);
+  set_patterns(tokens, normalizer, root["added_tokens"]);
+  if (errors.first()) return *errors.first();
   StringIndex added_index = index_added_tokens(tokens, file.vocab, root["added_tokens"]);
   Words words = words_by_id(file.vocab, tokens, root);
   TokenDecoder decoder = build_decoder(std::move(decoder_spec), words, root["decoder"]);

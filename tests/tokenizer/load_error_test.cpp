@@ -115,6 +115,49 @@ TEST_CASE("a template may only name tokens that exist") {
   CHECK(error_with("/post_processor", processor).starts_with("t.json: post_processor.single: "));
 }
 
+TEST_CASE("steps that multiply a text's size are bounded together, and before any text is made") {
+  const auto replace = [](std::size_t bytes) {
+    return json{
+        {"type", "Replace"}, {"pattern", {{"String", "a"}}}, {"content", std::string(bytes, 'a')}};
+  };
+  const std::string what = "with the steps before it, may make a text more than 512 times as long";
+  const std::vector<std::pair<const char*, const char*>> chains = {{"normalizer", "normalizers"},
+                                                                   {"decoder", "decoders"}};
+  for (const auto& [field, list] : chains) {
+    const std::string pointer = std::string("/") + field;
+    const auto chain = [&](const json& steps) {
+      return error_with(pointer.c_str(), {{"type", "Sequence"}, {list, steps}});
+    };
+    CHECK(chain({replace(64), replace(8)}).empty());
+    CHECK(chain({replace(64), replace(8), replace(2)}) ==
+          "t.json: " + std::string(field) + "." + list + "[2]: " + what);
+    // Eight of them would make 64^8 bytes of one.
+    CHECK(chain(std::vector<json>(8, replace(64))) ==
+          "t.json: " + std::string(field) + "." + list + "[1]: " + what);
+  }
+  const json usual = {{{"type", "NFKC"}},
+                      {{"type", "Lowercase"}},
+                      {{"type", "Prepend"}, {"prepend", "\u2581"}},
+                      replace(3)};
+  CHECK(error_with("/normalizer", {{"type", "Sequence"}, {"normalizers", usual}}).empty());
+}
+
+TEST_CASE("a template puts a bounded number of ids round a text") {
+  const auto with = [](std::size_t pieces, std::size_t ids) {
+    json single = json::array({{{"Sequence", {{"id", "A"}, {"type_id", 0}}}}});
+    for (std::size_t i = 0; i < pieces; ++i)
+      single.push_back({{"SpecialToken", {{"id", "<s>"}, {"type_id", 0}}}});
+    const json special = {{"<s>", {{"id", "<s>"}, {"ids", std::vector<int>(ids, 4)}}}};
+    return error_with("/post_processor", {{"type", "TemplateProcessing"},
+                                          {"single", single},
+                                          {"pair", json::array()},
+                                          {"special_tokens", special}});
+  };
+  CHECK(with(64, 4).empty());
+  CHECK(with(65, 4) == "t.json: post_processor.single[65]: more than 256 ids round a text");
+  CHECK(with(1, 257) == "t.json: post_processor.special_tokens.<s>.ids: more than 256 ids");
+}
+
 TEST_CASE("keys that come twice, deep nesting and what is no JSON object are refused") {
   CHECK(error_of(R"({"model": {}, "model": {}})") == "t.json: a key appears twice");
   CHECK(error_of(R"({"model": {"vocab": {"a": 0, "a": 1}}})") ==
