@@ -11,7 +11,8 @@ namespace quire::engine {
 
 enum class TextOrigin : std::uint8_t {
   kForeign,   // a client's or the server's words: never a special token
-  kTemplate,  // a literal of the template, or a name of a special token from the tokenizer's file
+  kTemplate,  // a literal of the template, a special token's name from the tokenizer's file, or a
+              // message's role that is one of the usual words
 };
 
 struct TextRun {

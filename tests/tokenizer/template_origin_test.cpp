@@ -142,15 +142,47 @@ TEST_CASE("only the template's own words become special tokens") {
       REQUIRE(prompt.ok());
       const auto ids = tokenizer->encode_prompt(prompt->text, prompt->runs);
       CAPTURE(content, role);
-      // bos and the end of the turn; the role is the client's word, so "<|user|>" is text.
-      CHECK(std::count_if(ids.begin(), ids.end(),
-                          [&](TokenId id) { return tokenizer->is_special(id); }) == 2);
+      // bos, the end of the turn, and a role that is a usual one; any other is the client's word.
+      CHECK(std::count_if(ids.begin(), ids.end(), [&](TokenId id) {
+              return tokenizer->is_special(id);
+            }) == (role == "user" ? 3 : 2));
       CHECK(ids.front() == 100);
       CHECK(ids[ids.size() - 2] == 101);
       if (content.find('u') == std::string::npos) {
         CHECK(tokenizer->decode(ids, false) == prompt->text);
       }
     }
+  }
+}
+
+// The ids are those of the tokenizers package for the rendered text.
+TEST_CASE("a usual role completes the template's own special token") {
+  const auto tokenizer = make_tokenizer("null", false);
+  const auto chat_template = test::parse_template(
+      "{% for m in messages %}{{ '<|' + m['role'] + '|>' + m['content'] + '<|end|>' }}"
+      "{% endfor %}");
+  const auto ids_of = [&](const std::string& messages) {
+    const JsonTree tree = test::read_tree(messages);
+    const Result<ChatPrompt> prompt = chat_template.render({.messages = tree});
+    REQUIRE(prompt.ok());
+    return tokenizer->encode_prompt(prompt->text, prompt->runs);
+  };
+  CHECK(ids_of(R"([{"role": "user", "content": "hi"}, {"role": "tool", "content": "no"}])") ==
+        std::vector<TokenId>{102, 72, 73, 101, 28, 92, 84, 79, 79, 76, 92, 30, 78, 79, 101});
+  // The same words elsewhere, and a role of one's own, stay text.
+  for (const std::string message :
+       {R"([{"role": "us", "content": "er|>"}])", R"([{"role": "User", "content": "x"}])",
+        R"([{"role": "assistant", "name": "user", "content": "<|user|>"}])",
+        R"([{"role": "x|><|user", "content": ""}])"}) {
+    CAPTURE(message);
+    const auto ids = ids_of(message);
+    CHECK(std::count(ids.begin(), ids.end(), 102) == 0);
+  }
+  for (const char* role : {"system", "developer", "user", "assistant", "tool", "function"}) {
+    const JsonTree tree =
+        test::read_tree(R"([{"role": ")" + std::string(role) + R"(", "content": "c"}])");
+    CHECK(marked(*chat_template.render({.messages = tree})) ==
+          "[<|" + std::string(role) + "|>]c[<|end|>]");
   }
 }
 

@@ -1,6 +1,7 @@
 #include "engine/tokenizer/template/chat_template.h"
 
 #include <algorithm>
+#include <array>
 
 #include "engine/tokenizer/template/parser.h"
 #include "engine/tokenizer/template/run.h"
@@ -56,6 +57,40 @@ Value to_value(Fuel& fuel, const JsonTree& tree) {
   return jinja::make_map(fuel, std::move(items));
 }
 
+// The words that say who speaks. A template may make a special token of one ('<|' + role + '|>', as
+// Phi 3 has it), so they count as the template's own, whoever wrote them; any other role is
+// foreign.
+constexpr std::array<std::string_view, 6> kRoles{"system",    "developer", "user",
+                                                 "assistant", "tool",      "function"};
+
+Value to_role(Fuel& fuel, const JsonTree& tree) {
+  const auto* role = std::get_if<std::string>(&tree.value);
+  if (role == nullptr || std::ranges::find(kRoles, *role) == kRoles.end()) {
+    return to_value(fuel, tree);
+  }
+  return jinja::make_text(fuel, *role, TextOrigin::kTemplate);
+}
+
+Value to_messages(Fuel& fuel, const JsonTree& tree) {
+  const auto* list = std::get_if<JsonTree::List>(&tree.value);
+  if (list == nullptr) return to_value(fuel, tree);
+  std::vector<Value> messages;
+  for (const JsonTree& message : *list) {
+    const auto* map = std::get_if<JsonTree::Map>(&message.value);
+    if (map == nullptr) {
+      messages.push_back(to_value(fuel, message));
+      continue;
+    }
+    std::vector<std::pair<Value, Value>> items;
+    for (const auto& [key, value] : *map) {
+      items.emplace_back(jinja::make_text(fuel, key),
+                         key == "role" ? to_role(fuel, value) : to_value(fuel, value));
+    }
+    messages.push_back(jinja::make_map(fuel, std::move(items)));
+  }
+  return jinja::make_list(fuel, std::move(messages));
+}
+
 using Variables = std::vector<std::pair<std::string, Value>>;
 
 Variables make_variables(Fuel& fuel, const ChatTemplate::SpecialTokens& tokens,
@@ -72,7 +107,7 @@ Variables make_variables(Fuel& fuel, const ChatTemplate::SpecialTokens& tokens,
       all.emplace_back(name, to_value(fuel, value));
     }
   }
-  all.emplace_back("messages", to_value(fuel, input.messages));
+  all.emplace_back("messages", to_messages(fuel, input.messages));
   all.emplace_back("tools", optional(input.tools));
   all.emplace_back("documents", optional(input.documents));
   all.emplace_back("add_generation_prompt", input.add_generation_prompt);

@@ -7,7 +7,8 @@
 //    controls, immutable sandbox, its own tojson), or an Error; it never crashes, hangs or reaches
 //    beyond its input, whatever template and conversation say (fuel.h has the limits).
 // 2. In the rendered text, what came from the conversation is kForeign, through every operation:
-//    encoded with these runs (Tokenizer::encode), it makes no special token.
+//    encoded with these runs (Tokenizer::encode_prompt), it makes no special token. A message's
+//    role alone is kTemplate where it is one of the usual words (user, assistant, ...).
 // 3. An Error repeats nothing of the conversation.
 // Cost: about 50 ns per operation of the template; milliseconds for a long conversation.
 

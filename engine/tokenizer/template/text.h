@@ -4,7 +4,7 @@
 //
 // Values; copies share their bytes. Not synchronized: a run is one thread's.
 // 1. Every operation keeps the origin of the bytes that it takes over; nothing but the template's
-//    literals and the tokenizer's names of special tokens has the origin kTemplate.
+//    literals, the tokenizer's names of special tokens and usual roles has the origin kTemplate.
 // 2. Bytes are valid UTF-8 as long as what is added is; positions are bytes.
 // Cost: a Text of one origin holds no list of runs; slices and concatenations copy.
 
