@@ -353,8 +353,9 @@ TestStep ExpressionParser::test() {
     std::vector<Step> steps;
     postfix(steps);
     step.arguments.positional.push_back(with_steps(std::move(value), std::move(steps)));
+  } else if (in_.is_name("is")) {
+    in_.fail("A test without an argument cannot be followed by another");
   }
-  if (in_.is_name("is")) in_.fail("Tests cannot follow each other");
   return step;
 }
 

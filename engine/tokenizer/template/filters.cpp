@@ -38,6 +38,11 @@ Value filter_safe(Run& run, const Value& value, Given given) {
   return to_text(run.fuel(), value).as_markup(true);
 }
 
+Value filter_forceescape(Run& run, const Value& value, Given given) {
+  const Bound none(given, {});
+  return escape_html(run.fuel(), to_text(run.fuel(), value));
+}
+
 Value filter_escape(Run& run, const Value& value, Given given) {
   const Bound none(given, {});
   const Text text = to_text(run.fuel(), value);
@@ -174,7 +179,7 @@ constexpr Filter kFilters[] = {
     {"length", filter_length},   {"count", filter_length}, {"safe", filter_safe},
     {"escape", filter_escape},   {"e", filter_escape},     {"int", filter_int},
     {"float", filter_float},     {"abs", filter_abs},      {"round", filter_round},
-    {"tojson", filter_tojson},   {"attr", filter_attr},
+    {"tojson", filter_tojson},   {"attr", filter_attr},    {"forceescape", filter_forceescape},
 };
 
 }  // namespace
@@ -199,13 +204,18 @@ Value follow(Run& run, const Value& value, const Value* path) {
   }
 }
 
-Value Run::filter(std::string_view name, const Value& value, const CallArguments& arguments) {
-  const Depth depth(*this);
+const Filter* find_filter(std::string_view name) {
   for (const auto& table : {value_filters(), text_filters(), list_filters(), select_filters()}) {
     for (const Filter& entry : table) {
-      if (entry.name == name) return entry.apply(*this, value, arguments);
+      if (entry.name == name) return &entry;
     }
   }
+  return nullptr;
+}
+
+Value Run::filter(std::string_view name, const Value& value, const CallArguments& arguments) {
+  const Depth depth(*this);
+  if (const Filter* found = find_filter(name)) return found->apply(*this, value, arguments);
   fail("The chat template uses a filter that does not exist.");
 }
 

@@ -18,6 +18,9 @@ struct Filter {
 [[nodiscard]] std::span<const Filter> select_filters();  // select_filters.cpp
 [[nodiscard]] std::span<const Filter> value_filters();   // filters.cpp
 
+// Null: there is no such filter.
+[[nodiscard]] const Filter* find_filter(std::string_view name);
+
 // item, or item.a.b as `attribute` says; the value itself where it is absent. Integers within the
 // path are indices.
 [[nodiscard]] Value follow(Run& run, const Value& value, const Value* path);

@@ -45,7 +45,7 @@ class PercentFormat final {
     }
     builder_.add(pattern_, copied, bytes.size());
     const bool all_used = !positional() || used_ >= positional()->items.size();
-    if (!all_used || (!positional() && used_ == 0 && values_.map() == nullptr)) {
+    if (!all_used || (!positional() && used_ == 0 && !may_be_unused())) {
       fail("Not all values of a format were used.");
     }
     return builder_.take();
@@ -56,6 +56,12 @@ class PercentFormat final {
   [[nodiscard]] const List* positional() const {
     const List* list = values_.list();
     return list != nullptr && list->kind == ListKind::kTuple ? list : nullptr;
+  }
+
+  // Python asks only of what cannot be looked into by a key that it be used.
+  [[nodiscard]] bool may_be_unused() const {
+    const List* list = values_.list();
+    return values_.map() != nullptr || (list != nullptr && list->kind == ListKind::kList);
   }
 
   char next() {

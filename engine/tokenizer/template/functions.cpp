@@ -81,6 +81,20 @@ Value call_raise(Run& run, Given given) {
   throw TemplateError(TemplateError::Kind::kRefused, own);
 }
 
+// The clock has no time zone, as datetime.now() has none: %Z and %z are empty.
+std::string without_zone(std::string_view format) {
+  std::string out;
+  for (std::size_t i = 0; i < format.size(); ++i) {
+    if (format[i] != '%' || i + 1 == format.size()) {
+      out += format[i];
+      continue;
+    }
+    const char kind = format[++i];
+    if (kind != 'Z' && kind != 'z') out.append(1, '%').append(1, kind);
+  }
+  return out;
+}
+
 Value call_strftime(Run& run, Given given) {
   constexpr std::size_t kMaxFormat = 256;
   const Bound bound(given, {"format"}, 1);
@@ -88,8 +102,9 @@ Value call_strftime(Run& run, Given given) {
   if (format.empty()) return Text();
   if (format.size() > kMaxFormat) fail("The format of a date is too long.");
   std::array<char, 4 * kMaxFormat> buffer;
+  const std::string zoneless = without_zone(format.bytes());
   const std::size_t size =
-      std::strftime(buffer.data(), buffer.size(), std::string(format.bytes()).c_str(), &run.now());
+      std::strftime(buffer.data(), buffer.size(), zoneless.c_str(), &run.now());
   return make_text(run.fuel(), std::string(buffer.data(), size));
 }
 

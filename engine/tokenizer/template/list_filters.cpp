@@ -79,10 +79,22 @@ Value filter_sort(Run& run, const Value& value, Given given) {
   const Bound bound(given, {"reverse", "case_sensitive", "attribute"});
   std::vector<Keyed> all;
   for (Value& item : elements(run.fuel(), value)) {
-    Value key = sort_key(run, item, bound[2], bound.flag(1, false));
+    // In a list, as jinja2 has it: of two equal keys none is less, also where they have no order.
+    Value key = make_list(run.fuel(), {sort_key(run, item, bound[2], bound.flag(1, false))});
     all.push_back({std::move(key), std::move(item)});
   }
   return make_list(run.fuel(), sorted(run, std::move(all), bound.flag(0, false)));
+}
+
+// Whether Python could have it in a set.
+bool is_hashable(Fuel& fuel, const Value& value) {
+  if (value.map() != nullptr) return false;
+  const List* list = value.list();
+  if (list == nullptr || list->kind == ListKind::kGenerator) return true;
+  if (list->kind != ListKind::kTuple) return false;
+  fuel.spend(list->items.size());
+  return std::ranges::all_of(list->items,
+                             [&](const Value& item) { return is_hashable(fuel, item); });
 }
 
 Value filter_unique(Run& run, const Value& value, Given given) {
@@ -91,6 +103,7 @@ Value filter_unique(Run& run, const Value& value, Given given) {
   std::vector<Value> kept;
   for (const Value& item : elements(run.fuel(), value)) {
     const Value key = sort_key(run, item, bound[1], bound.flag(0, false));
+    if (!is_hashable(run.fuel(), key)) fail("unique needs values that could be keys of a map.");
     const auto known = [&](const Value& other) { return equal(run.fuel(), key, other); };
     if (std::ranges::any_of(keys, known)) continue;
     keys.push_back(key);

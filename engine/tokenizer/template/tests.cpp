@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "engine/tokenizer/template/arguments.h"
+#include "engine/tokenizer/template/filters.h"
 #include "engine/tokenizer/template/functions.h"
 #include "engine/tokenizer/template/operators.h"
 #include "engine/tokenizer/template/text_form.h"
@@ -64,6 +65,12 @@ bool holds(Run& /*run*/, const Value& value, Given /*given*/) {
   return value.is<T>();
 }
 
+bool is_filter(Run& /*run*/, const Value& value, Given /*given*/) {
+  return value.text() != nullptr && find_filter(value.text()->bytes()) != nullptr;
+}
+
+bool is_test(Run& run, const Value& value, Given given);
+
 struct Entry {
   std::string_view name;
   Test test;
@@ -81,6 +88,8 @@ constexpr Entry kTests[] = {
     {"iterable", is_iterable},
     {"divisibleby", is_divisible},
     {"sameas", is_same},
+    {"filter", is_filter},
+    {"test", is_test},
     {"eq", compares<Operator::kEqual>},
     {"==", compares<Operator::kEqual>},
     {"equalto", compares<Operator::kEqual>},
@@ -116,13 +125,20 @@ constexpr Entry kTests[] = {
                  Given) { return is_lower(run.fuel(), to_text(run.fuel(), value)); }},
 };
 
+const Entry* find_test(std::string_view name) {
+  const auto* found = std::ranges::find(kTests, name, &Entry::name);
+  return found == std::end(kTests) ? nullptr : found;
+}
+
+bool is_test(Run& /*run*/, const Value& value, Given /*given*/) {
+  return value.text() != nullptr && find_test(value.text()->bytes()) != nullptr;
+}
+
 }  // namespace
 
 bool Run::test(std::string_view name, const Value& value, const CallArguments& arguments) {
   const Depth depth(*this);
-  for (const Entry& entry : kTests) {
-    if (entry.name == name) return entry.test(*this, value, arguments);
-  }
+  if (const Entry* found = find_test(name)) return found->test(*this, value, arguments);
   fail("The chat template uses a test that does not exist.");
 }
 

@@ -143,6 +143,13 @@ TEMPLATES = [
     "{{ messages[0]['content']|trim }}{{ messages[-1].role }}{{ messages|length }}{{ messages[5].role is defined }}", "{{ messages[0].tool_calls is defined }}",
     "{{ raise_exception('x') if false else 'ok' }}", "{% if false %}{{ raise_exception('x') }}{% endif %}ok", "{{ [1,2,3][messages|length:] }}",
     "{% set i = nums[::-1] %}{% for x in i %}{{ x }}{% endfor %}", "{{ nums|sort|reverse|list }}", "{% set t = 'x' %}{{ t }}", "{{ namespace }}" "{{ 1 }}",
+    "{{ [{'a':1},{'b':2}]|sort(attribute='zz') }}", "{{ [none,none]|sort }}", "{{ [2, none]|sort }}", "{{ [q, q]|min }}",
+    "{{ [[1],[1]]|unique|list }}", "{{ [(1,),(1,)]|unique|list }}", "{{ [([1],)]|unique|list }}", "{{ [{}]|unique|list }}",
+    "{{ 'x' % [1] }}", "{{ 'x' % [] }}", "{{ 'x' % (1,) }}", "{{ 'x' % 'a' }}", "{{ 'x%s' % [1,2] }}", "{{ 'x' % (words|map('upper')) }}",
+    "{{ 3 is odd is true }}", "{{ 3 is divisibleby(3) is true }}", "{{ 3 is divisibleby 3 is true }}", "{{ 3 is in [3] is true }}",
+    "{{ '<b>'|safe|forceescape }}", "{{ '<b>'|forceescape }}", "{{ '<b>'|safe|escape }}", "{{ none|forceescape }}",
+    "{{ 'upper' is filter }}", "{{ 'zz' is filter }}", "{{ 1 is filter }}", "{{ 'odd' is test }}", "{{ 'zz' is test }}",
+    "{{ strftime_now('%Z|%z|%%z %%Z %') }}", "{{ strftime_now('%Z') }}|",
 ]
 
 
