@@ -154,6 +154,7 @@ HostTensor WeightMap::vector(std::string_view name, std::int64_t size) const {
 
 std::vector<std::string> WeightMap::file_names() const {
   std::vector<std::string> names;
+  names.reserve(files_.size());
   for (const MappedFile& file : files_) names.push_back(file.name());
   std::sort(names.begin(), names.end());
   return names;
