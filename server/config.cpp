@@ -57,6 +57,30 @@ std::map<std::string, std::string> read_config_file(const std::string& path) {
   return values;
 }
 
+// Kubernetes and Docker tell a container of each service beside it by variables of these names: of
+// services named quire and quire-anything they begin as ours do. QUIRE_PORT among them is a URL.
+bool is_service_link(std::string_view name, std::string_view value) {
+  const auto among = [](std::string_view text, std::initializer_list<std::string_view> all) {
+    return std::ranges::find(all, text) != all.end();
+  };
+  if (name.ends_with("_PORT") && value.find("://") != std::string_view::npos) return true;
+  if (name.ends_with("_SERVICE_HOST") || name.ends_with("_SERVICE_PORT") ||
+      name.find("_SERVICE_PORT_") != std::string_view::npos) {
+    return true;
+  }
+  // NAME_PORT_8000_TCP, and the same with what of it.
+  constexpr std::string_view kPort = "_PORT_";
+  const std::size_t port = name.rfind(kPort);
+  if (port == std::string_view::npos) return false;
+  const std::size_t digits = port + kPort.size();
+  const std::size_t end = name.find_first_not_of("0123456789", digits);
+  if (end == digits || end == std::string_view::npos) return false;
+  const std::string_view rest = name.substr(end);
+  const std::size_t what = rest.find('_', 1);
+  return among(rest.substr(0, what), {"_TCP", "_UDP", "_SCTP"}) &&
+         (what == std::string_view::npos || among(rest.substr(what), {"_PROTO", "_PORT", "_ADDR"}));
+}
+
 // QUIRE_* variables by setting name.
 std::map<std::string, std::string> read_environment(const Environment& environment) {
   std::map<std::string, std::string> known;
@@ -66,7 +90,7 @@ std::map<std::string, std::string> read_environment(const Environment& environme
   known.emplace("QUIRE_CONFIG", "config");
   std::map<std::string, std::string> values;
   for (const auto& [name, value] : environment) {
-    if (!name.starts_with("QUIRE_")) continue;
+    if (!name.starts_with("QUIRE_") || is_service_link(name, value)) continue;
     const auto it = known.find(name);
     if (it == known.end()) throw UsageError("environment: there is no setting " + name);
     values.emplace(it->second, value);
@@ -250,7 +274,7 @@ Config parse_command_line(const std::vector<std::string>& args, const Environmen
     app.parse(reversed);
   } catch (const CLI::CallForHelp&) {
     config.printed = app.help();
-    for (const CLI::App* sub : app.get_subcommands()) config.printed = sub->help();
+    for (const CLI::App* sub : app.get_subcommands()) config.printed = sub->help("quire");
     return config;
   } catch (const CLI::ParseError& error) {
     throw UsageError(error.what());

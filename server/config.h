@@ -2,8 +2,9 @@
 // The command line, the environment and the config file: the only place that reads them.
 //
 // `quire serve` takes each setting from its flag, else from QUIRE_<FLAG>, else from the config file
-// (`name = value` lines), else its default. Unknown flags, QUIRE_* variables and keys are refused.
-// Errors are UsageError: exit status 2.
+// (`name = value` lines), else its default. Unknown flags, QUIRE_* variables and keys are refused;
+// variables by which an orchestrator tells of its services (QUIRE_SERVICE_HOST and such) are not
+// read. Errors are UsageError: exit status 2.
 
 #include <chrono>
 #include <cstdint>

@@ -160,6 +160,30 @@ TEST_CASE("what is wrong is refused") {
   }
 }
 
+TEST_CASE("an orchestrator's variables about its services are not settings") {
+  const Environment links{{"QUIRE_SERVICE_HOST", "10.0.0.1"},
+                          {"QUIRE_SERVICE_PORT", "8000"},
+                          {"QUIRE_SERVICE_PORT_HTTP", "8000"},
+                          {"QUIRE_PORT", "tcp://10.0.0.1:8000"},
+                          {"QUIRE_PORT_8000_TCP", "tcp://10.0.0.1:8000"},
+                          {"QUIRE_PORT_8000_TCP_PROTO", "tcp"},
+                          {"QUIRE_PORT_8000_TCP_PORT", "8000"},
+                          {"QUIRE_PORT_8000_TCP_ADDR", "10.0.0.1"},
+                          {"QUIRE_PORT_53_UDP_ADDR", "10.0.0.1"},
+                          {"QUIRE_EPP_SERVICE_HOST", "10.0.0.2"},
+                          {"QUIRE_EPP_SERVICE_PORT_GRPC_EXT_PROC", "9002"},
+                          {"QUIRE_EPP_PORT", "tcp://10.0.0.2:9002"},
+                          {"QUIRE_EPP_PORT_9002_TCP", "tcp://10.0.0.2:9002"}};
+  CHECK(serve({}, links).listener.port == 8000);
+  for (const auto& [name, value] :
+       {std::pair{"QUIRE_SERVICE_HOSTS", "x"}, std::pair{"QUIRE_PORT_TCP", "x"},
+        std::pair{"QUIRE_PORT_8000_TCP_HOST", "x"}, std::pair{"QUIRE_EPP_PORT", "9002"},
+        std::pair{"QUIRE_URL", "tcp://10.0.0.1:8000"}, std::pair{"QUIRE_PORT_x_TCP", "x"}}) {
+    INFO(name);
+    CHECK_THROWS_AS(serve({}, {{name, value}}), UsageError);
+  }
+}
+
 TEST_CASE("the refusal names the setting, where it came from, and no secret") {
   try {
     (void)serve({}, {{"QUIRE_MAX_NUM_SEQS", "s3cret"}});
@@ -177,6 +201,7 @@ TEST_CASE("the other commands") {
   CHECK(parse({"--version"}).printed.starts_with("quire "));
   CHECK(parse({"--help"}).printed.find("serve") != std::string::npos);
   CHECK(parse({"serve", "--help"}).printed.find("--kv-cache-memory") != std::string::npos);
+  CHECK(parse({"serve", "--help"}).printed.find("Usage: quire serve") != std::string::npos);
   CHECK(parse({"health", "--url", "http://x:1"}).health.url == "http://x:1");
   const Config bench = parse({"bench", "--url", "x", "--anything"});
   CHECK(bench.command == Command::kBench);
