@@ -12,7 +12,7 @@ namespace {
 
 bool is_plain(char c) {
   const auto byte = static_cast<unsigned char>(c);
-  return byte >= 0x20 && byte < 0x80 && c != '"' && c != '\\';
+  return byte >= 0x20 && byte < 0x7f && c != '"' && c != '\\';
 }
 
 // The spelling of a character that is not plain ASCII: an escape, or its own bytes.

@@ -3,7 +3,8 @@
 //
 // Lifetime: borrows the string, which outlives it. One thread.
 // 1. What it writes is valid UTF-8 on one line: ill-formed bytes become U+FFFD, control characters
-//    are escaped, and so are U+0085, U+2028 and U+2029, at which many stream readers break lines.
+//    of ASCII are escaped, and so are U+0085, U+2028 and U+2029, at which many stream readers break
+//    lines.
 // 2. Numbers are finite: a non-finite one is written as kNoLogprob, the wire's word for minus
 //    infinity.
 // 3. The caller closes what it opens, and writes one value after each key.

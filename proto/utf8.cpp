@@ -1,5 +1,7 @@
 #include "proto/utf8.h"
 
+#include <algorithm>
+
 namespace quire::proto {
 namespace {
 
@@ -34,6 +36,16 @@ std::size_t utf8_front(std::string_view text) {
     if ((static_cast<unsigned char>(text[i]) & 0xC0) != 0x80) return 0;
   }
   return lead.length;
+}
+
+std::string_view utf8_prefix(std::string_view text, std::size_t max_bytes) {
+  if (text.size() <= max_bytes) return text;
+  constexpr std::size_t kMostBack = 3;
+  for (std::size_t back = 0; back <= std::min(kMostBack, max_bytes); ++back) {
+    const std::size_t cut = max_bytes - back;
+    if ((static_cast<unsigned char>(text[cut]) & 0xC0) != 0x80) return text.substr(0, cut);
+  }
+  return text.substr(0, max_bytes);
 }
 
 bool is_utf8(std::string_view text) {

@@ -11,6 +11,10 @@ namespace quire::proto {
 // (ill-formed, cut short, or empty).
 [[nodiscard]] std::size_t utf8_front(std::string_view text);
 
+// The longest beginning of at most `max_bytes` that ends at the end of a character. Text that is no
+// UTF-8 is cut within 3 bytes of that.
+[[nodiscard]] std::string_view utf8_prefix(std::string_view text, std::size_t max_bytes);
+
 [[nodiscard]] bool is_utf8(std::string_view text);
 
 }  // namespace quire::proto

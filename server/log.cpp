@@ -7,8 +7,12 @@
 #include <atomic>
 #include <memory>
 
+#include "proto/json_writer.h"
+
 namespace quire::server {
 namespace {
+
+using proto::append_escaped;  // JSON's escapes, in both formats
 
 // Lines that wait for the writer; beyond, the oldest are dropped.
 constexpr std::size_t kQueueLines = 1024;
@@ -37,24 +41,6 @@ spdlog::level::level_enum to_spdlog(LogLevel level) {
       return spdlog::level::off;
   }
   return spdlog::level::info;
-}
-
-// JSON's escapes, used in both formats; bytes from outside ASCII pass.
-void append_escaped(std::string& out, std::string_view text) {
-  for (const char c : text) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (c == '"' || c == '\\') {
-      out += '\\';
-      out += c;
-    } else if (byte < 0x20 || byte == 0x7f) {
-      constexpr std::string_view kHex = "0123456789abcdef";
-      out += "\\u00";
-      out += kHex[byte >> 4];
-      out += kHex[byte & 15];
-    } else {
-      out += c;
-    }
-  }
 }
 
 bool needs_quotes(std::string_view text) {

@@ -65,7 +65,7 @@ TEST_CASE("random bytes become valid UTF-8 on one line") {
 }
 
 TEST_CASE("line separators are escaped, since stream readers break lines there") {
-  CHECK(written("\u2028\u2029\u0085\x7f") == "\"\\u2028\\u2029\\u0085\x7f\"");
+  CHECK(written("\u2028\u2029\u0085\x7f") == "\"\\u2028\\u2029\\u0085\\u007f\"");
 }
 
 TEST_CASE("utf8_front agrees with table 3-7 of Unicode") {
@@ -80,6 +80,15 @@ TEST_CASE("utf8_front agrees with table 3-7 of Unicode") {
         "\xE2\x28\xA1", "\xC3\x28"}) {
     CHECK(utf8_front(bad) == 0);
   }
+}
+
+TEST_CASE("the beginning of a text ends with a whole character") {
+  CHECK(utf8_prefix("abc", 3) == "abc");
+  CHECK(utf8_prefix("abc", 2) == "ab");
+  CHECK(utf8_prefix("a\u20ac", 4) == "a\u20ac");
+  for (const std::size_t most : {1u, 2u, 3u}) CHECK(utf8_prefix("a\u20ac", most) == "a");
+  for (const std::size_t most : {0u, 1u, 2u, 3u}) CHECK(utf8_prefix("\U0001F600", most).empty());
+  CHECK(utf8_prefix(std::string(9, '\x80'), 8).size() == 8);  // no UTF-8: anywhere
 }
 
 TEST_CASE("an escaped text stops within its budget at a character") {
