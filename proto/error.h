@@ -16,6 +16,7 @@ enum class ErrorCode {
   kInvalidRequest,   // 400
   kUnsupported,      // 400 unsupported_parameter
   kUnauthenticated,  // 401
+  kForbidden,        // 403
   kNotFound,         // 404
   kTooLarge,         // 413
   kOverloaded,       // 429

@@ -20,6 +20,8 @@ WireError wire_error(ErrorCode code) {
       return {400, "invalid_request_error", "unsupported_parameter"};
     case ErrorCode::kUnauthenticated:
       return {401, "authentication_error", "invalid_api_key"};
+    case ErrorCode::kForbidden:
+      return {403, "permission_error", "insufficient_permissions"};
     case ErrorCode::kNotFound:
       return {404, "not_found_error", "not_found"};
     case ErrorCode::kTooLarge:

@@ -72,8 +72,9 @@ std::optional<HttpResponse> refuse_by_key(Service& service, HttpRequest& request
   const KeyKind kind = service.keys().check(key);
   if (kind == KeyKind::kNone) return refuse_unknown_key(service, request.peer);
   request.key_name = service.keys().name_of(key);
+  request.admin = kind == KeyKind::kAdmin;
   if (route.access == Access::kAdmin && kind != KeyKind::kAdmin) {
-    return refusal(403, {ErrorCode::kUnauthenticated, "This route needs an admin key."});
+    return refusal(403, {ErrorCode::kForbidden, "This route needs an admin key."});
   }
   return std::nullopt;
 }

@@ -55,7 +55,7 @@ class BodyBudget final {
   std::atomic<std::int64_t> used_{0};
 };
 
-// One body's share of the budget, given back when it goes.
+// What one body takes of the budget, given back when it goes.
 class BodyCharge final {
  public:
   BodyCharge() = default;
@@ -83,6 +83,12 @@ class BodyCharge final {
   std::int64_t bytes_ = 0;
 };
 
+// A body and what it is charged with: whoever takes the one has the other.
+struct HttpBody {
+  std::string text;
+  BodyCharge charge;
+};
+
 // A request as parsed. Field names are lower case; a field may occur several times.
 struct HttpRequest {
   std::string method;
@@ -90,8 +96,7 @@ struct HttpRequest {
   std::string query;  // after it
   int version = 11;   // 10 or 11
   std::vector<std::pair<std::string, std::string>> fields;
-  std::string body;
-  BodyCharge body_charge;
+  HttpBody body;
   bool keep_alive = true;
   bool expects_continue = false;
   // Set by the session.
@@ -99,6 +104,7 @@ struct HttpRequest {
   std::string id;        // X-Request-Id: the client's, or made
   std::string path_arg;  // what {id} of the route matched, percent-decoded
   std::string key_name;  // whose key came with it; empty where none was asked for
+  bool admin = false;    // by an admin key, or where none are configured
 
   // The first field of that name (lower case), or empty.
   [[nodiscard]] std::string_view field(std::string_view name) const {

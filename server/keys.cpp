@@ -13,6 +13,7 @@
 #include <cerrno>
 #include <cstring>
 #include <fstream>
+#include <set>
 #include <sstream>
 
 #include "proto/check.h"
@@ -130,15 +131,16 @@ Result<std::size_t> Keys::parse(std::string_view text, std::string_view file_nam
     Result<Entry> entry = parse_line(line);
     const std::string where = std::string(file_name) + " line " + std::to_string(number);
     if (!entry) return Error{entry.error().code, entry.error().message, where};
-    if (fresh->size() == kMaxKeys) {
+    if (fresh->entries.size() == kMaxKeys) {
       return Error{ErrorCode::kInvalidRequest, "is one key more than 1024", where};
     }
-    fresh->push_back(std::move(*entry));
+    fresh->entries.push_back(std::move(*entry));
   }
-  if (fresh->empty()) {
+  if (fresh->entries.empty()) {
     return Error{ErrorCode::kInvalidRequest, "holds no key", std::string(file_name)};
   }
-  const std::size_t count = fresh->size();
+  fresh->num_tenants = count_tenants(fresh->entries);
+  const std::size_t count = fresh->entries.size();
   const std::lock_guard lock(mutex_);
   table_ = std::move(fresh);
   return count;
@@ -151,9 +153,18 @@ std::shared_ptr<const Keys::Table> Keys::table() const {
 
 bool Keys::configured() const { return table() != nullptr; }
 
-std::size_t Keys::size() const {
+std::size_t Keys::count_tenants(const std::vector<Entry>& entries) {
+  std::set<std::string_view> users, all;
+  for (const Entry& entry : entries) {
+    all.insert(entry.name);
+    if (!entry.admin) users.insert(entry.name);
+  }
+  return users.empty() ? all.size() : users.size();
+}
+
+std::size_t Keys::num_tenants() const {
   const auto keys = table();
-  return keys == nullptr ? 0 : keys->size();
+  return keys == nullptr ? 0 : keys->num_tenants;
 }
 
 KeyKind Keys::check(std::string_view presented) const {
@@ -163,7 +174,7 @@ KeyKind Keys::check(std::string_view presented) const {
   SHA256(reinterpret_cast<const unsigned char*>(presented.data()), presented.size(), digest.data());
   unsigned found = 0;
   unsigned admin = 0;
-  for (const Entry& entry : *keys) {
+  for (const Entry& entry : keys->entries) {
     const bool differs = CRYPTO_memcmp(entry.digest.data(), digest.data(), digest.size()) != 0;
     const unsigned same = differs ? 0u : 1u;
     found |= same;
@@ -179,7 +190,7 @@ std::string Keys::name_of(std::string_view presented) const {
   Digest digest{};
   SHA256(reinterpret_cast<const unsigned char*>(presented.data()), presented.size(), digest.data());
   const Entry* found = nullptr;
-  for (const Entry& entry : *keys) {
+  for (const Entry& entry : keys->entries) {
     const bool same = CRYPTO_memcmp(entry.digest.data(), digest.data(), digest.size()) == 0;
     found = same ? &entry : found;
   }

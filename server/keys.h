@@ -40,7 +40,9 @@ class Keys final {
   [[nodiscard]] Result<std::size_t> parse(std::string_view text, std::string_view file_name);
 
   [[nodiscard]] bool configured() const;
-  [[nodiscard]] std::size_t size() const;  // 0 where none are configured
+  // Names that requests come from; 0 where no keys are configured. Those that only an admin key has
+  // are counted where there are no others: beside users an admin key commonly only looks.
+  [[nodiscard]] std::size_t num_tenants() const;
   [[nodiscard]] KeyKind check(std::string_view presented) const;
   // The name of the key, which is its tenant; empty where no keys are configured or it is none.
   [[nodiscard]] std::string name_of(std::string_view presented) const;
@@ -57,7 +59,11 @@ class Keys final {
     Digest digest{};
     bool admin = false;
   };
-  using Table = std::vector<Entry>;
+  struct Table {
+    std::vector<Entry> entries;
+    std::size_t num_tenants = 0;
+  };
+  [[nodiscard]] static std::size_t count_tenants(const std::vector<Entry>& entries);
   [[nodiscard]] std::shared_ptr<const Table> table() const;
   static Result<Entry> parse_line(std::string_view line);
 

@@ -28,6 +28,8 @@ using boost::system::error_code;
 
 // Descriptors kept for files, logs and event queues.
 constexpr std::int64_t kReservedFiles = 64;
+// Served also where the limit on open files leaves fewer.
+constexpr std::int64_t kFewestConnections = 16;
 // Connections beyond max_connections that still get their 503.
 constexpr int kOverloadConnections = 256;
 // The same of one address, beyond its own limit, for their 429.
@@ -107,8 +109,8 @@ struct HttpServer::State {
     }
     acceptor = std::make_unique<tcp::acceptor>(io.front()->context);
     const std::int64_t files = raise_file_limit() - kReservedFiles - kOverloadConnections;
-    max_connections =
-        static_cast<int>(std::clamp<std::int64_t>(files, 16, options.max_connections));
+    const std::int64_t most = std::max<std::int64_t>(files, kFewestConnections);
+    max_connections = static_cast<int>(std::min<std::int64_t>(most, options.max_connections));
   }
 
   void bind();
@@ -145,7 +147,9 @@ void HttpServer::State::bind() {
   if (!ec) acceptor->set_option(asio::socket_base::send_buffer_size(kSendBuffer), ec);
   if (!ec) acceptor->bind(endpoint, ec);
   if (!ec) acceptor->listen(options.backlog, ec);
-  if (ec) throw StartupError("--port: cannot listen on " + where + ": " + ec.message());
+  if (ec) {
+    throw StartupError(options.port_flag + ": cannot listen on " + where + ": " + ec.message());
+  }
 }
 
 // Out of descriptors: the spare one lets the oldest waiting connection in, to be closed at once, so
@@ -231,6 +235,14 @@ void HttpServer::start() {
   }
 }
 
+void HttpServer::wake_all() {
+  for (const auto& thread : state_->io) {
+    asio::post(thread->context, [&io_thread = *thread] {
+      for (Session* session : io_thread.sessions) session->wake();
+    });
+  }
+}
+
 // Each thread ends when it has nothing left: no acceptor, no watch, no connection.
 void HttpServer::stop() {
   if (state_->threads.empty()) return;
@@ -248,7 +260,6 @@ void HttpServer::stop() {
   }
   for (std::thread& thread : state_->threads) thread.join();
   state_->threads.clear();
-  state_->service.work().stop();
 }
 
 std::uint16_t HttpServer::port() const { return state_->acceptor->local_endpoint().port(); }

@@ -6,8 +6,7 @@
 // 1. At most max_connections are served; beyond, a connection gets one 503; far beyond, it is
 // closed. The same for those of one address, with 429.
 // 2. Running out of file descriptors never makes it spin: it sheds one connection and waits.
-// 3. stop() ends every connection, whatever its state, and joins the threads, the work pool's too:
-// after it nothing uses the engine, which may then go before the service.
+// 3. stop() ends every connection, whatever its state, and joins its threads.
 
 #include <cstdint>
 #include <memory>
@@ -22,8 +21,9 @@
 namespace quire::server {
 
 struct ListenerOptions {
-  std::string host = "127.0.0.1";  // an address, or localhost
-  std::uint16_t port = 8000;       // 0: any free one
+  std::string host = "127.0.0.1";    // an address, or localhost
+  std::uint16_t port = 8000;         // 0: any free one
+  std::string port_flag = "--port";  // which setting an error is to name
   int io_threads = 1;
   int max_connections = 10000;  // cut to what the limit on open files allows
   int backlog = 4096;
@@ -44,6 +44,9 @@ class HttpServer final {
   HttpServer& operator=(const HttpServer&) = delete;
 
   void start();
+  // Has every connection look at everything anew: after a change of the service's phase. Any
+  // thread, between start() and stop().
+  void wake_all();
   void stop();
   [[nodiscard]] std::uint16_t port() const;
   [[nodiscard]] int max_connections() const;

@@ -42,7 +42,7 @@ class RequestParser::Grammar final : public http::basic_parser<true> {
   Grammar(const HttpLimits& limits, BodyBudget* budget) : limits_(limits) {
     header_limit(static_cast<std::uint32_t>(limits.max_header_bytes + 4));
     body_limit(limits.max_body_bytes);
-    request_.body_charge = BodyCharge(budget);
+    request_.body.charge = BodyCharge(budget);
   }
 
   std::size_t feed(std::string_view bytes) {
@@ -255,13 +255,13 @@ class RequestParser::Grammar final : public http::basic_parser<true> {
   void on_finish_impl(error_code&) override {}
 
   void append(std::string_view bytes, error_code& ec) {
-    if (request_.body.size() + bytes.size() > limits_.max_body_bytes) {
+    if (request_.body.text.size() + bytes.size() > limits_.max_body_bytes) {
       return refuse(413, "The body is larger than this server accepts.", ec);
     }
-    if (!request_.body_charge.grow(static_cast<std::int64_t>(bytes.size()))) {
+    if (!request_.body.charge.grow(static_cast<std::int64_t>(bytes.size()))) {
       return refuse(503, "The server holds too many request bodies; retry later.", ec);
     }
-    request_.body.append(bytes);
+    request_.body.text.append(bytes);
   }
 
   const HttpLimits& limits_;

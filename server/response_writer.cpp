@@ -75,6 +75,7 @@ void ResponseWriter::start_stream() {
   if (!keep_alive_) head_.append("Connection: close\r\n");
   head_.append("\r\n");
   streaming_ = true;
+  ended_ = head_only_;
 }
 
 void ResponseWriter::event(std::string_view json_line) {
@@ -105,7 +106,7 @@ void ResponseWriter::take(std::string& out) {
     }
     events_.clear();
   }
-  if (streaming_ && ended_ && !took_end_ && version_ == 11) out.append("0\r\n\r\n");
+  if (streaming_ && ended_ && !took_end_ && version_ == 11 && !head_only_) out.append("0\r\n\r\n");
   took_end_ = took_end_ || ended_;
 }
 

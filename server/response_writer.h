@@ -23,7 +23,7 @@ class ResponseWriter final {
   void add_field(std::string name, std::string value);
 
   void respond(const HttpResponse& response);
-  // 200 with Content-Type: text/event-stream.
+  // 200 with Content-Type: text/event-stream. To HEAD this is all: the answer has ended.
   void start_stream();
   // One event: a line of JSON.
   void event(std::string_view json_line);

@@ -39,9 +39,9 @@ struct ServiceOptions {
   // A body longer than this is parsed and encoded on the work pool, a shorter one where it arrived.
   std::size_t inline_body_bytes = 64 * 1024;
   std::size_t work_threads = 1;
-  // Bodies that wait for the work pool; one more is refused with 429. With 4 MiB bodies they weigh
-  // as much as max_bodies_bytes.
-  std::size_t max_work_queue = 64;
+  // Bodies that wait for the work pool; one more is refused with 429. A lone client has half of
+  // them (WorkPool); with 4 MiB each they weigh as much as max_bodies_bytes.
+  std::size_t max_work_queue = 128;
   // Requests of one key under way at once; 0: any number.
   int max_concurrent_per_key = 0;
   bool log_content = false;  // prompts and outputs in the log

@@ -173,10 +173,13 @@ bool Session::write_some(std::string_view bytes, std::size_t& sent) {
   return false;
 }
 
-Session::Awaitable<Session::Receive> Session::receive(Clock::time_point deadline) {
+// `until_drain`: a server that drains ends the wait, though not what has come already.
+Session::Awaitable<Session::Receive> Session::receive(Clock::time_point deadline,
+                                                      bool until_drain) {
   while (true) {
     if (read_some()) co_return Receive::kData;
     if (closed_ || peer_closed_) co_return Receive::kClosed;
+    if (until_drain && draining()) co_return Receive::kDraining;
     if (Clock::now() >= deadline) co_return Receive::kTimeout;
     watch_for_input();
     co_await wait_until(deadline);
@@ -263,7 +266,9 @@ Session::Awaitable<bool> Session::read_header(RequestParser& parser) {
   }
 }
 
-Session::Awaitable<bool> Session::read_body(RequestParser& parser) {
+// False: the peer has gone. Otherwise the body is there, or the writer has an answer that refuses
+// it.
+Session::Awaitable<bool> Session::read_body(RequestParser& parser, ResponseWriter& writer) {
   const Clock::time_point last = Clock::now() + limits_.body_timeout;
   if (parser.request().expects_continue && input_.empty()) {
     output_ += "HTTP/1.1 100 Continue\r\n\r\n";
@@ -273,16 +278,32 @@ Session::Awaitable<bool> Session::read_body(RequestParser& parser) {
     feed(parser);
     if (parser.state() == RequestParser::State::kDone) co_return true;
     if (parser.state() == RequestParser::State::kError) {
-      co_await refuse_parse(parser.error_status(), parser.error_message());
-      co_return false;
+      writer.respond(refusal(parser.error_status(), parser.error_message()));
+      co_return true;
     }
-    const Receive got = co_await receive(std::min(last, Clock::now() + limits_.body_gap_timeout));
+    const Receive got =
+        co_await receive(std::min(last, Clock::now() + limits_.body_gap_timeout), true);
     if (got == Receive::kClosed) co_return false;
+    if (got == Receive::kDraining) {
+      writer.respond(refusal(503, "The server is shutting down."));
+      co_return true;
+    }
     if (got == Receive::kTimeout || Clock::now() >= last) {
-      co_await refuse_parse(408, "The body did not come in time.");
-      co_return false;
+      writer.respond(refusal(408, "The body did not come in time."));
+      co_return true;
     }
   }
+}
+
+// After it the connection closes.
+HttpResponse Session::refusal(int status, std::string_view message) {
+  const ErrorCode code = status == 413   ? ErrorCode::kTooLarge
+                         : status == 503 ? ErrorCode::kUnavailable
+                                         : ErrorCode::kInvalidRequest;
+  HttpResponse response{
+      .status = status, .body = proto::error_body({code, std::string(message)}), .close = true};
+  if (status == 503) response.fields.emplace_back("Retry-After", "1");
+  return response;
 }
 
 // Answers what never became a request; the connection closes.
@@ -291,12 +312,7 @@ Session::Awaitable<void> Session::refuse_parse(int status, std::string_view mess
   assign_id(nothing);
   ResponseWriter writer(nothing, false);
   writer.add_field("X-Request-Id", nothing.id);
-  const ErrorCode code = status == 413   ? ErrorCode::kTooLarge
-                         : status == 503 ? ErrorCode::kUnavailable
-                                         : ErrorCode::kInvalidRequest;
-  HttpResponse response{.status = status, .body = proto::error_body({code, std::string(message)})};
-  if (status == 503) response.fields.emplace_back("Retry-After", "1");
-  writer.respond(response);
+  writer.respond(refusal(status, message));
   writer.take(output_);
   RequestRecord record;
   finish_record(record, nothing, writer, Clock::now());
@@ -339,7 +355,7 @@ Session::Awaitable<bool> Session::serve_one() {
   request.peer = peer_;
   assign_id(request);
   const bool last = num_requests_ >= limits_.max_requests_per_connection ||
-                    welcome_ != Welcome::kServe || service_.phase() > Service::Phase::kServing;
+                    welcome_ != Welcome::kServe || draining();
   ResponseWriter writer(request, request.keep_alive && !last);
   writer.add_field("X-Request-Id", request.id);
   add_cors_fields(service_.options(), request, writer);
@@ -379,9 +395,9 @@ Session::Awaitable<void> Session::answer(RequestParser& parser, ResponseWriter& 
     refusal->close = refusal->close || parser.state() != RequestParser::State::kDone;
     writer.respond(*refusal);
   } else {
-    if (!co_await read_body(parser)) co_return;
+    if (!co_await read_body(parser, writer)) co_return;
     request.path_arg = std::move(match.path_arg);
-    job = call_handler(*match.route, request, writer);
+    if (!writer.started()) job = call_handler(*match.route, request, writer);
   }
   co_await run_job(job.get(), writer);
   if (job != nullptr) job->describe(record);
@@ -430,7 +446,8 @@ Session::Awaitable<void> Session::run_job(Job* job, ResponseWriter& writer) {
       co_await wait_until(writer.streaming() ? ping_at : Clock::time_point::max());
     }
     if (!watching_input_) read_some();
-    if (peer_closed_ || closed_) {
+    // With a full buffer nothing more is read, and the peer's end could not be seen.
+    if (peer_closed_ || closed_ || input_.size() >= limits_.max_buffered_bytes) {
       close();
       co_return;
     }

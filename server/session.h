@@ -6,11 +6,15 @@
 // and sends what the job says until it ends, then the next request. It waits on one timer only;
 // whatever happens (bytes arrive, the socket takes bytes again, the engine has tokens, the server
 // stops) cancels that timer, and the coroutine looks at everything anew.
-// 1. While a job runs, the socket is watched: a peer that goes away ends the job at once.
+// 1. While a job runs, the socket is watched: a peer that goes away ends the job at once, and so
+// does
+//    one that sends so much behind its request that its end could no longer be seen.
 // 2. After a framing error or a refusal with the body unread, the connection closes.
 // 3. Idle and streaming connections hold no read buffer; received bytes that are not parsed are at
 //    most max_buffered_bytes.
-// This header and its two users are the only ones that include Asio.
+// 4. A body that is still coming when the server drains is refused, so that it cannot hold the end.
+// Beside the listener and the load generator (commands/bench_client.cpp), only this room's sessions
+// include Asio.
 
 #include <array>
 #include <atomic>
@@ -80,9 +84,11 @@ class Session final : public Waker, public std::enable_shared_from_this<Session>
   void start();
   // Ends the connection now, whatever it is doing.
   void abort();
+  // Has it look at everything anew.
+  void wake();
 
  private:
-  enum class Receive : std::uint8_t { kData, kClosed, kTimeout };
+  enum class Receive : std::uint8_t { kData, kClosed, kTimeout, kDraining };
   template <typename T>
   using Awaitable = boost::asio::awaitable<T>;
 
@@ -90,21 +96,22 @@ class Session final : public Waker, public std::enable_shared_from_this<Session>
   Awaitable<bool> shake_hands();
   Awaitable<bool> serve_one();
   Awaitable<bool> read_header(RequestParser& parser);
-  Awaitable<bool> read_body(RequestParser& parser);
+  Awaitable<bool> read_body(RequestParser& parser, ResponseWriter& writer);
   Awaitable<void> answer(RequestParser& parser, ResponseWriter& writer, RequestRecord& record);
   std::optional<HttpResponse> refuse(HttpRequest& request, Match& match);
   std::unique_ptr<Job> call_handler(const Route& route, HttpRequest& request,
                                     ResponseWriter& writer);
   void advance(Job& job, ResponseWriter& writer);
   Awaitable<void> run_job(Job* job, ResponseWriter& writer);
+  static HttpResponse refusal(int status, std::string_view message);
   Awaitable<void> refuse_parse(int status, std::string_view message);
   Awaitable<void> linger();
   Awaitable<bool> send();
-  Awaitable<Receive> receive(Clock::time_point deadline);
+  [[nodiscard]] bool draining() const { return service_.phase() > Service::Phase::kServing; }
+  Awaitable<Receive> receive(Clock::time_point deadline, bool until_drain = false);
   Awaitable<void> wait_until(Clock::time_point deadline);
 
   void woken() override;
-  void wake();
   bool read_some();
   bool read_socket(std::size_t size);
   bool read_tls(std::size_t size);

@@ -1,15 +1,26 @@
 #pragma once
-// WorkPool: a few threads for what would hold up an I/O thread (parsing and encoding long prompts).
+// WorkPool: a few threads for what would hold up an I/O thread (parsing and encoding long prompts,
+// rendering chats).
 //
-// post() from any thread. 1. At most max_queued jobs wait; one more is refused. 2. stop() and the
-// destructor drop what waits and join: nothing that a job uses needs to live longer. Jobs must not
-// throw.
+// post() and cancel() from any thread. Who asks names a lane; lanes take turns, job by job, so that
+// one client's hundred long conversations make another's short one wait for one of them, not for
+// all. A job under way is never interrupted.
+// 1. At most max_queued jobs wait, and a lane that has some waiting may have as many as places are
+//    free: one that floods gets half of them, and some are left for who comes next.
+// 2. stop() and the destructor drop what waits and join: nothing that a job uses needs to live
+//    longer. A job that was cancelled while it waited never runs.
+// 3. Jobs should not throw: what one throws is logged, and the thread goes on with the next.
 
 #include <condition_variable>
 #include <cstddef>
+#include <cstdint>
 #include <deque>
 #include <functional>
+#include <list>
 #include <mutex>
+#include <optional>
+#include <string>
+#include <string_view>
 #include <thread>
 #include <vector>
 
@@ -17,55 +28,41 @@ namespace quire::server {
 
 class WorkPool final {
  public:
-  WorkPool(std::size_t num_threads, std::size_t max_queued) : max_queued_(max_queued) {
-    for (std::size_t i = 0; i < num_threads; ++i) threads_.emplace_back([this] { run(); });
-  }
+  using Ticket = std::uint64_t;
+
+  WorkPool(std::size_t num_threads, std::size_t max_queued);
   ~WorkPool() { stop(); }
   WorkPool(const WorkPool&) = delete;
   WorkPool& operator=(const WorkPool&) = delete;
 
   // By the owner's thread; once more does nothing.
-  void stop() {
-    {
-      const std::lock_guard lock(mutex_);
-      stopping_ = true;
-      queue_.clear();
-    }
-    wake_.notify_all();
-    for (std::thread& thread : threads_) thread.join();
-    threads_.clear();
-  }
+  void stop();
 
-  // False: the queue is full, or the pool was stopped.
-  [[nodiscard]] bool post(std::function<void()> job) {
-    {
-      const std::lock_guard lock(mutex_);
-      if (stopping_ || queue_.size() >= max_queued_) return false;
-      queue_.push_back(std::move(job));
-    }
-    wake_.notify_one();
-    return true;
-  }
+  // Nothing: the queue is full for this lane, or the pool was stopped.
+  [[nodiscard]] std::optional<Ticket> post(std::string_view lane, std::function<void()> job);
+  // The job is dropped if it still waits; else nothing happens.
+  void cancel(Ticket ticket);
 
  private:
-  void run() {
-    std::unique_lock lock(mutex_);
-    while (true) {
-      wake_.wait(lock, [this] { return stopping_ || !queue_.empty(); });
-      if (stopping_) return;
-      std::function<void()> job = std::move(queue_.front());
-      queue_.pop_front();
-      lock.unlock();
-      job();
-      job = nullptr;
-      lock.lock();
-    }
-  }
+  struct Job {
+    Ticket ticket;
+    std::function<void()> run;
+  };
+  // One that has jobs waiting; the first lane's turn is next.
+  struct Lane {
+    std::string name;
+    std::deque<Job> jobs;
+  };
+
+  void run();
+  std::function<void()> take_next();
 
   const std::size_t max_queued_;
   std::mutex mutex_;
   std::condition_variable wake_;
-  std::deque<std::function<void()>> queue_;
+  std::list<Lane> lanes_;  // none of them empty
+  std::size_t num_queued_ = 0;
+  Ticket last_ticket_ = 0;
   bool stopping_ = false;
   std::vector<std::thread> threads_;
 };

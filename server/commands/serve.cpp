@@ -110,8 +110,10 @@ void reload_tls(TlsContext* tls) {
 // The listener for scrapers; null: none is wanted.
 std::unique_ptr<HttpServer> metrics_server(const ServeConfig& config, Service& service) {
   if (!config.metrics_port) return nullptr;
-  ListenerOptions options{
-      .host = config.listener.host, .port = *config.metrics_port, .max_connections = kMaxScrapers};
+  ListenerOptions options{.host = config.listener.host,
+                          .port = *config.metrics_port,
+                          .port_flag = "--metrics-port",
+                          .max_connections = kMaxScrapers};
   auto server = std::make_unique<HttpServer>(options, service, nullptr, metrics_routes());
   server->start();
   log_info("metrics",
@@ -144,6 +146,12 @@ ServiceOptions service_options(const ServeConfig& config, const std::filesystem:
 struct LogScope {
   explicit LogScope(const ServeConfig& config) { start_log(config.log_level, config.log_format); }
   ~LogScope() { stop_log(); }
+};
+
+// The work pool's threads are gone after it.
+struct WorkScope {
+  Service& service;
+  ~WorkScope() { service.work().stop(); }
 };
 
 // Lets requests in flight finish, then ends the rest and lets their last words out.
@@ -190,6 +198,7 @@ int run_serve(const ServeConfig& config) {
   if (config.log_content) log_warning("prompts and outputs are written to the log");
 
   std::unique_ptr<engine::Engine> engine;  // outlives the connections
+  const WorkScope work{service};           // and the jobs of the work pool
   HttpServer server(config.listener, service, tls.get());
   server.start();
   const std::unique_ptr<HttpServer> metrics = metrics_server(config, service);
@@ -197,11 +206,12 @@ int run_serve(const ServeConfig& config) {
                          {"port", std::int64_t{server.port()}},
                          {"max_connections", std::int64_t{server.max_connections()}}});
   Shutdown shutdown(
-      [&service](int count) {
+      [&service, &server](int count) {
         // While the model is loaded nothing is in flight and nothing can be waited for.
         if (count == 1 && service.phase() == Service::Phase::kLoading) std::_Exit(0);
         service.set_phase(Service::Phase::kDraining);
         if (engine::Engine* running = service.engine()) running->begin_drain();
+        server.wake_all();
       },
       [&service, &config, &tls] {
         reload_keys(service.keys(), config);

@@ -68,6 +68,20 @@ void fill_sampling(const Service& service, const engine::ModelInfo& model,
       request.repetition_penalty.value_or(model.repetition_penalty.value_or(1.0f));
 }
 
+// What is more than the engine ever holds at once would be told to retry for ever.
+std::optional<Error> check_sequences(const engine::Engine& engine,
+                                     const engine::GenerationRequest& generation,
+                                     const char* n_param) {
+  const std::int64_t most = engine.max_in_flight();
+  const auto prompts = static_cast<std::int64_t>(generation.prompts.size());
+  if (prompts * generation.n <= most) return std::nullopt;
+  return Error{ErrorCode::kInvalidRequest,
+               "This server takes at most " + std::to_string(most) +
+                   " sequences at once; prompts times choices are " +
+                   std::to_string(prompts * generation.n) + ".",
+               prompts > most ? "prompt" : n_param};
+}
+
 std::int64_t longest_prompt(const CompletionInput& input) {
   std::size_t longest = 0;
   for (const auto& prompt : input.generation.prompts) longest = std::max(longest, prompt.size());
@@ -107,6 +121,9 @@ Result<CompletionInput> finish_input(const Service& service, const engine::Engin
   }
   input.num_told = request.n;
   generation.n = request.best_of.value_or(request.n);
+  if (auto error = check_sequences(engine, generation, request.best_of ? "best_of" : "n")) {
+    return *error;
+  }
   // The best are chosen by the logprobs of what was generated.
   if (generation.n > request.n) sampling.num_logprobs = std::max(sampling.num_logprobs, 0);
   generation.priority = request.priority;

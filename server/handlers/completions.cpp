@@ -10,6 +10,7 @@
 #include <ctime>
 
 #include "proto/openai_chat.h"
+#include "proto/utf8.h"
 #include "server/handlers/completion_input.h"
 #include "server/handlers/completion_output.h"
 #include "server/handlers/handlers.h"
@@ -34,15 +35,21 @@ std::string answer_id(AnswerForm form, std::uint64_t number) {
   return text;
 }
 
+Error too_late() {
+  return {ErrorCode::kUnavailable, "The request took longer than its deadline and was ended."};
+}
+
 class GenerationJob final : public Job {
  public:
   explicit GenerationJob(Exchange exchange)
       : service_(exchange.service),
         engine_(*service_.engine()),
         waker_(exchange.waker),
-        tenant_(exchange.request.key_name) {
+        tenant_(exchange.request.key_name),
+        admin_(exchange.request.admin),
+        lane_(work_lane(service_, exchange.request)) {
     if (service_.options().log_content) {
-      logged_body_ = exchange.request.body.substr(0, kMaxLoggedContent);
+      logged_body_ = proto::utf8_prefix(exchange.request.body.text, kMaxLoggedContent);
     }
   }
 
@@ -50,22 +57,28 @@ class GenerationJob final : public Job {
   void set_deadline(std::chrono::milliseconds timeout) { deadline_ = Clock::now() + timeout; }
 
   // False: the work pool is full.
-  [[nodiscard]] bool prepare_elsewhere(HttpRequest request, ReadInput read) {
-    auto kept = std::make_shared<HttpRequest>(std::move(request));
+  [[nodiscard]] bool prepare_elsewhere(HttpBody body, ReadInput read) {
+    auto kept = std::make_shared<HttpBody>(std::move(body));
     const Service& service = service_;
     const engine::Engine& engine = engine_;
     preparing_ = true;
-    return preparation_.start(
-        service_.work(), waker_,
-        [&service, &engine, read, kept, seed = service_.draw() >> kSeedShift] {
-          return read(service, engine, kept->body, seed);
-        });
+    return preparation_.start(service_.work(), lane_, waker_,
+                              [&service, &engine, read, kept, deadline = deadline_,
+                               seed = service_.draw() >> kSeedShift]() -> Prepared {
+                                if (Clock::now() >= deadline) return too_late();
+                                return read(service, engine, kept->text, seed);
+                              });
   }
 
   // From the prepared request to an accepted one, or to an error answer.
   void begin(Prepared prepared, ResponseWriter& writer) {
     preparing_ = false;
     if (!prepared) return writer.respond(service_.error_response(prepared.error()));
+    // Smaller runs first: others' requests are not for every key to overtake.
+    if (prepared->generation.priority < 0 && !admin_) {
+      return writer.respond(service_.error_response(
+          {ErrorCode::kInvalidRequest, "A priority below 0 needs an admin key.", "priority"}));
+    }
     input_ = std::move(*prepared);
     output_.emplace(input_, engine_.tokenizer());
     head_ = {.id = answer_id(input_.form, service_.draw()),
@@ -131,9 +144,9 @@ class GenerationJob final : public Job {
     return engine_.submit(request, &waker_);
   }
 
-  // Shares are told apart where there is more than one key.
+  // Shares are told apart where there is more than one tenant.
   [[nodiscard]] bool take_share() {
-    if (service_.keys().size() < 2) return true;
+    if (service_.keys().num_tenants() < 2) return true;
     const auto count =
         static_cast<std::int64_t>(input_.generation.prompts.size()) * input_.generation.n;
     auto share = service_.queue_shares().take(tenant_, count, engine_.max_in_flight());
@@ -153,6 +166,7 @@ class GenerationJob final : public Job {
     story_.take(delta);
     if (service_.options().log_content && logged_output_.size() < kMaxLoggedContent) {
       logged_output_ += delta.text;
+      logged_output_.resize(proto::utf8_prefix(logged_output_, kMaxLoggedContent).size());
     }
     if (delta.finish == FinishReason::kAbort || delta.finish == FinishReason::kError) {
       return fail(delta.finish, writer);
@@ -216,10 +230,8 @@ class GenerationJob final : public Job {
       error = {ErrorCode::kInternal, "The engine has failed."};
     }
     if (reason == FinishReason::kAbort) {
-      error = service_.aborting()
-                  ? Error{ErrorCode::kUnavailable, "The server is shutting down."}
-                  : Error{ErrorCode::kUnavailable,
-                          "The request took longer than its deadline and was ended."};
+      error = service_.aborting() ? Error{ErrorCode::kUnavailable, "The server is shutting down."}
+                                  : too_late();
     }
     if (!input_.stream) return writer.respond(service_.error_response(error));
     writer.event(proto::error_body(error));
@@ -230,6 +242,8 @@ class GenerationJob final : public Job {
   engine::Engine& engine_;
   engine::StreamListener& waker_;
   const std::string tenant_;
+  const bool admin_;
+  const std::string lane_;
   Clock::time_point deadline_ = Clock::time_point::max();
   RequestStory story_;
   std::string logged_body_, logged_output_;  // with --log-content alone
@@ -272,11 +286,12 @@ std::unique_ptr<Job> start(Exchange exchange, ReadInput read, std::size_t inline
   }
   auto job = std::make_unique<GenerationJob>(exchange);
   if (*timeout) job->set_deadline(**timeout);
-  if (exchange.request.body.size() <= inline_bytes) {
-    const std::string body = std::move(exchange.request.body);
-    job->begin(read(service, *service.engine(), body, service.draw() >> kSeedShift),
-               exchange.writer);
-  } else if (!job->prepare_elsewhere(std::move(exchange.request), read)) {
+  HttpBody body = std::move(exchange.request.body);
+  if (body.text.size() <= inline_bytes) {
+    Prepared prepared = read(service, *service.engine(), body.text, service.draw() >> kSeedShift);
+    body = {};
+    job->begin(std::move(prepared), exchange.writer);
+  } else if (!job->prepare_elsewhere(std::move(body), read)) {
     exchange.writer.respond(
         service.error_response({ErrorCode::kOverloaded, "The server is busy; retry later."}));
   }

@@ -3,6 +3,7 @@
 // Job that will. On the connection's I/O thread; the body was read and is valid HTTP.
 
 #include <memory>
+#include <string>
 
 #include "server/router.h"
 
@@ -33,6 +34,15 @@ std::unique_ptr<Job> handle_request(Exchange exchange);
 std::unique_ptr<Job> handle_tokenize(Exchange exchange);
 std::unique_ptr<Job> handle_detokenize(Exchange exchange);
 
+// Whose turn a request takes on the work pool: its key's, or its address's where no keys are
+// configured; long bodies apart from short ones, so that nobody's short one waits behind his long.
+[[nodiscard]] inline std::string work_lane(const Service& service, const HttpRequest& request) {
+  const auto& address = request.peer.bytes;
+  std::string lane =
+      request.key_name.empty() ? std::string(address.begin(), address.end()) : request.key_name;
+  lane += request.body.text.size() <= service.options().inline_body_bytes ? "<" : ">";
+  return lane;
+}
 // The answer while the engine is not there.
 [[nodiscard]] inline Error loading_error() {
   return {ErrorCode::kUnavailable, "The model is still being loaded."};

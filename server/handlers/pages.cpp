@@ -40,11 +40,13 @@ Result<Question> parse_question(std::string_view query) {
                "The query must be stream=1, request=NUMBER, block=NUMBER or nothing.", "query"};
 }
 
+// Ends when the server does: nobody waits for a stream that has no end of its own.
 class StreamJob final : public Job {
  public:
   // The feed has been entered.
   explicit StreamJob(Exchange exchange)
-      : engine_(*exchange.service.engine()),
+      : service_(exchange.service),
+        engine_(*service_.engine()),
         feed_(exchange.service.page_feed()),
         subscription_(engine_.pages().subscribe(exchange.waker)) {}
   ~StreamJob() override {
@@ -56,6 +58,8 @@ class StreamJob final : public Job {
 
   void advance(ResponseWriter& writer, std::size_t /*max_output*/) override {
     if (!writer.started()) writer.start_stream();
+    if (writer.ended()) return;  // only the header was asked for
+    if (service_.phase() > Service::Phase::kServing) return writer.end_stream();
     if (writer.size() > 0 && seen_ != 0) return;  // the socket is slow: later, and then all at once
     const PageFeed::Event event = feed_.next(engine_, seen_);
     if (event.text == nullptr) return;
@@ -65,6 +69,7 @@ class StreamJob final : public Job {
   void describe(RequestRecord& /*record*/) const override {}
 
  private:
+  Service& service_;
   engine::Engine& engine_;
   PageFeed& feed_;
   std::unique_ptr<engine::PageWatch::Subscription> subscription_;
@@ -78,6 +83,7 @@ class AnswerJob final : public Job {
       : service_(exchange.service),
         engine_(*service_.engine()),
         waker_(exchange.waker),
+        lane_(work_lane(service_, exchange.request)),
         question_(question),
         seen_(engine_.pages().latest().number),
         subscription_(engine_.pages().subscribe(exchange.waker)) {}
@@ -91,7 +97,7 @@ class AnswerJob final : public Job {
     if (newest.number == seen_) return;
     subscription_.reset();
     if (question_.request || question_.block) return respond(writer, *newest.snapshot);
-    started_ = whole_.start(service_.work(), waker_,
+    started_ = whole_.start(service_.work(), lane_, waker_,
                             [snapshot = newest.snapshot] { return proto::pages_body(*snapshot); });
     if (!started_) {
       writer.respond(service_.error_response({ErrorCode::kOverloaded, "Too much to do; retry."}));
@@ -116,6 +122,7 @@ class AnswerJob final : public Job {
   Service& service_;
   engine::Engine& engine_;
   engine::StreamListener& waker_;
+  const std::string lane_;
   Question question_;
   std::uint64_t seen_;
   std::unique_ptr<engine::PageWatch::Subscription> subscription_;

@@ -59,15 +59,17 @@ std::unique_ptr<Job> run(Exchange exchange, Compute compute) {
     exchange.writer.respond(service.error_response(loading_error()));
     return nullptr;
   }
-  if (exchange.request.body.size() <= service.options().inline_body_bytes) {
-    answer(service, compute(service, *engine, exchange.request.body), exchange.writer);
+  const std::string lane = work_lane(service, exchange.request);
+  HttpBody body = std::move(exchange.request.body);
+  if (body.text.size() <= service.options().inline_body_bytes) {
+    answer(service, compute(service, *engine, body.text), exchange.writer);
     return nullptr;
   }
   auto job = std::make_unique<TextJob>(service);
-  auto request = std::make_shared<HttpRequest>(std::move(exchange.request));
+  auto kept = std::make_shared<HttpBody>(std::move(body));
   const bool started = job->work().start(
-      service.work(), exchange.waker,
-      [&service, engine, compute, request] { return compute(service, *engine, request->body); });
+      service.work(), lane, exchange.waker,
+      [&service, engine, compute, kept] { return compute(service, *engine, kept->text); });
   if (started) return job;
   exchange.writer.respond(
       service.error_response({ErrorCode::kOverloaded, "The server is busy; retry later."}));

@@ -21,6 +21,7 @@ const Expected kTable[] = {
     {ErrorCode::kInvalidRequest, 400, "invalid_request_error", nullptr},
     {ErrorCode::kUnsupported, 400, "invalid_request_error", "unsupported_parameter"},
     {ErrorCode::kUnauthenticated, 401, "authentication_error", "invalid_api_key"},
+    {ErrorCode::kForbidden, 403, "permission_error", "insufficient_permissions"},
     {ErrorCode::kNotFound, 404, "not_found_error", "not_found"},
     {ErrorCode::kTooLarge, 413, "invalid_request_error", "request_too_large"},
     {ErrorCode::kOverloaded, 429, "rate_limit_error", "overloaded"},

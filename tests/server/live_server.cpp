@@ -39,7 +39,10 @@ LiveServer::LiveServer(LiveOptions options) {
   server_->start();
 }
 
-LiveServer::~LiveServer() { server_->stop(); }
+LiveServer::~LiveServer() {
+  server_->stop();
+  service_->work().stop();
+}
 
 bool LiveServer::wait_idle() {
   const auto deadline = std::chrono::steady_clock::now() + kPatience;

@@ -345,5 +345,55 @@ TEST_CASE("models, versions and texts") {
   CHECK(tokens.json().at("count") == 200000);
 }
 
+TEST_CASE("a body that is still coming when the server drains is refused") {
+  LiveServer live;
+  Client client(live.port());
+  client.send(
+      "POST /v1/completions HTTP/1.1\r\nHost: h\r\nContent-Type: application/json\r\n"
+      "Content-Length: 1000\r\n\r\n{");
+  while (live.service().bodies().used() == 0) std::this_thread::yield();
+  live.service().set_phase(Service::Phase::kDraining);
+  live.server().wake_all();
+  const Answer answer = client.read_answer();
+  check_error(answer, 503);
+  CHECK_FALSE(answer.field("retry-after").empty());
+  CHECK(client.at_end());
+}
+
+TEST_CASE("a body that is refused while it comes keeps the request's id and origin") {
+  LiveOptions options;
+  options.service.allowed_origins = {"https://a.test"};
+  options.service.http.max_body_bytes = 100;
+  LiveServer live(options);
+  const std::string fields =
+      " /v1/completions HTTP/1.1\r\nHost: h\r\nContent-Type: application/json\r\n"
+      "X-Request-Id: mine\r\nOrigin: https://a.test\r\n";
+  for (const std::string& rest :
+       {std::string("Transfer-Encoding: chunked\r\n\r\nzz\r\n"),
+        std::string("Transfer-Encoding: chunked\r\n\r\n65\r\n") + std::string(101, 'x')}) {
+    Client client(live.port());
+    client.send("POST" + fields + rest);
+    const Answer answer = client.read_answer();
+    CHECK((answer.status == 400 || answer.status == 413));
+    CHECK(answer.field("x-request-id") == "mine");
+    CHECK(answer.field("access-control-allow-origin") == "https://a.test");
+    client.close_write();
+    CHECK(client.at_end());
+  }
+}
+
+TEST_CASE("who sends a flood behind his request is cut off: his end could not be seen") {
+  LiveOptions options;
+  options.step_delay = 2ms;
+  LiveServer live(options);
+  Client client(live.port());
+  client.send(post("/v1/completions", R"({"prompt": "a", "max_tokens": 1900})"));
+  while (live.engine().status().running == 0) std::this_thread::yield();
+  client.send(std::string(80000, 'x'));
+  CHECK(client.at_end());
+  CHECK(live.wait_idle());
+  CHECK(live.engine().status().requests_aborted == 1);
+}
+
 }  // namespace
 }  // namespace quire::server

@@ -268,5 +268,74 @@ TEST_CASE("addresses are counted one by one, and forgotten when they are gone") 
   CHECK(counts.add(address(0, 1)) == 2);
 }
 
+TEST_CASE("a server may have room for one connection alone") {
+  LiveOptions options;
+  options.listener.max_connections = 1;
+  LiveServer live(options);
+  CHECK(live.server().max_connections() == 1);
+  Client first(live.port());
+  CHECK(first.ask(get("/livez")).status == 200);
+  CHECK(Client(live.port()).ask(get("/livez")).status == 503);
+}
+
+TEST_CASE("a port that is taken is told by the name of its setting") {
+  LiveServer live;
+  ListenerOptions options;
+  options.port = live.port();
+  options.port_flag = "--metrics-port";
+  CHECK_THROWS_WITH(HttpServer(options, live.service()),
+                    Catch::StartsWith("--metrics-port: cannot listen on "));
+}
+
+TEST_CASE("an answer under way is not charged with its body") {
+  LiveOptions options;
+  options.step_delay = 2ms;
+  LiveServer live(options);
+  Client client(live.port());
+  client.send(completion({{"prompt", "a"}, {"max_tokens", 1500}, {"stream", true}}));
+  REQUIRE(client.read_until("data: "));
+  CHECK(live.service().bodies().used() == 0);
+}
+
+TEST_CASE("only an admin key may overtake others") {
+  LiveServer live;
+  const json eager = {{"prompt", "a"}, {"max_tokens", 1}, {"priority", -1}};
+  const json patient = {{"prompt", "a"}, {"max_tokens", 1}, {"priority", 5}};
+  CHECK(Client(live.port()).ask(completion(eager)).status == 200);  // no keys: all are alike
+  REQUIRE(
+      live.service()
+          .keys()
+          .parse("ann:" + sha256_hex("k-ann") + "\nops:" + sha256_hex("k-ops") + ":admin\n", "keys")
+          .ok());
+  const std::string ann = "Authorization: Bearer k-ann\r\n";
+  const std::string ops = "Authorization: Bearer k-ops\r\n";
+  const Answer refused = Client(live.port()).ask(completion(eager, ann));
+  CHECK(refused.status == 400);
+  CHECK(refused.json().at("error").at("param") == "priority");
+  CHECK(refused.json().at("error").at("type") == "invalid_request_error");
+  CHECK(Client(live.port()).ask(completion(patient, ann)).status == 200);
+  CHECK(Client(live.port()).ask(completion(eager, ops)).status == 200);
+}
+
+TEST_CASE("more sequences than ever fit are 400, and not told to retry") {
+  LiveOptions options;
+  options.engine.scheduler.max_num_seqs = 1;
+  options.engine.scheduler.max_queue_len = 3;
+  LiveServer live(options);
+  const auto param = [&live](json body) {
+    body["max_tokens"] = 1;
+    const Answer answer = Client(live.port()).ask(completion(body));
+    if (answer.status == 200) return std::string("taken");
+    CHECK(answer.status == 400);
+    return answer.json().at("error").at("param").get<std::string>();
+  };
+  const json four = {"a", "b", "c", "d"};
+  const json five = {"a", "b", "c", "d", "e"};
+  CHECK(param({{"prompt", four}}) == "taken");
+  CHECK(param({{"prompt", five}}) == "prompt");
+  CHECK(param({{"prompt", "a"}, {"n", 5}}) == "n");
+  CHECK(param({{"prompt", "a"}, {"best_of", 5}}) == "best_of");
+}
+
 }  // namespace
 }  // namespace quire::server

@@ -113,5 +113,24 @@ TEST_CASE("a watcher that leaves is forgotten") {
   CHECK(Client(live.port()).ask(get("/pages")).status == 200);
 }
 
+TEST_CASE("who watches is told when the server drains, and does not hold its end") {
+  LiveServer live;
+  Client watcher(live.port());
+  watcher.send(get("/pages?stream=1"));
+  REQUIRE(watcher.read_until("data: "));
+  live.service().set_phase(Service::Phase::kDraining);
+  live.server().wake_all();
+  CHECK(watcher.read_answer().events().back() == "[DONE]");
+  CHECK(live.wait_idle());
+}
+
+TEST_CASE("HEAD gets no event") {
+  LiveServer live;
+  Client client(live.port());
+  client.send("HEAD /pages?stream=1 HTTP/1.1\r\nHost: h\r\n\r\n");
+  CHECK(client.read_answer(true).field("content-type") == "text/event-stream");
+  CHECK(client.ask(get("/livez")).status == 200);  // what came next was this answer
+}
+
 }  // namespace
 }  // namespace quire::server

@@ -64,6 +64,24 @@ TEST_CASE("keys: known digests, kinds, reload") {
   CHECK(keys.check("three") == KeyKind::kUser);
 }
 
+TEST_CASE("tenants are names, not keys, and no admin that only looks") {
+  const auto tenants = [](const std::vector<std::string>& lines) {
+    std::string text;
+    for (const std::string& line : lines) text += line + "\n";
+    Keys keys;
+    REQUIRE(keys.parse(text, "f").ok());
+    return keys.num_tenants();
+  };
+  const std::string one = sha256_hex("one");
+  const std::string two = sha256_hex("two");
+  CHECK(Keys().num_tenants() == 0);
+  CHECK(tenants({"a:" + one}) == 1);
+  CHECK(tenants({"a:" + one, "a:" + two}) == 1);
+  CHECK(tenants({"a:" + one, "b:" + two}) == 2);
+  CHECK(tenants({"a:" + one, "root:" + two + ":admin"}) == 1);
+  CHECK(tenants({"root:" + one + ":admin", "toor:" + two + ":admin"}) == 2);
+}
+
 TEST_CASE("keys: the file is its owner's alone") {
   const Folder folder;
   const fs::path file = folder / "keys";
