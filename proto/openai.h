@@ -81,13 +81,22 @@ struct DetokenizeRequest {
 [[nodiscard]] Result<DetokenizeRequest> parse_detokenize(std::string_view body,
                                                          const RequestLimits& limits);
 
-// One token of a logprobs answer. `text` is valid UTF-8 (see token_label); logprob is absent for
-// the first prompt token under echo. Minus infinity is written as -9999.0.
+enum class AnswerForm : std::uint8_t { kCompletion, kChat };
+
+// The bytes that a token stands for: answers keep tokens and spell them when they are written.
+class TokenTexts {
+ public:
+  virtual ~TokenTexts() = default;
+  [[nodiscard]] virtual std::string_view bytes_of(TokenId token) const = 0;
+};
+
+// One token of a logprobs answer. Minus infinity is written as -9999.0.
 struct LogprobEntry {
-  std::string text;
-  std::optional<float> logprob;
-  std::vector<std::pair<std::string, float>> top;  // best first; empty: none asked for
-  std::int64_t text_offset = 0;                    // characters of the emitted text before it
+  TokenLogprob token;
+  std::int32_t text_offset = 0;  // characters of the emitted text before it
+  std::uint32_t top_begin = 0;   // its part of Choice::top
+  std::uint16_t num_top = 0;
+  bool scored = true;  // false: the first prompt token under echo has no logprob
 };
 
 // How a token is spelt in a logprobs answer: its text, or "bytes:\xe2\x96" where its bytes alone
@@ -110,6 +119,7 @@ struct Choice {
   StopReason stop_reason;
   bool with_logprobs = false;  // writes the logprobs object, else null
   std::vector<LogprobEntry> logprobs;
+  std::vector<TokenLogprob> top;  // of all of them, best first each
 };
 
 // The fields that all chunks of one answer share.
@@ -121,15 +131,13 @@ struct ResponseHead {
   std::optional<std::uint64_t> seed;  // the seed that reproduces the answer
 };
 
-// The whole body of a non-streaming answer.
-[[nodiscard]] std::string completion_body(const ResponseHead& head, std::span<const Choice> choices,
-                                          const Usage& usage);
+// The body of an answer that is not streamed: AnswerBody (answer_body.h).
 
 enum class ChunkUsage { kOmit, kNull, kGiven };
 // One chunk's JSON (one line). No choices and kGiven: the final usage chunk.
 [[nodiscard]] std::string completion_chunk(const ResponseHead& head,
                                            std::span<const Choice> choices, ChunkUsage mode,
-                                           const Usage& usage);
+                                           const Usage& usage, const TokenTexts& texts);
 
 // {"error":{message,type,param,code}}, all four keys, at most kMaxErrorBody bytes.
 [[nodiscard]] std::string error_body(const Error& error);

@@ -33,14 +33,10 @@ struct ChatRequest {
 
 [[nodiscard]] Result<ChatRequest> parse_chat(std::string_view body, const RequestLimits& limits);
 
-// In chat answers a LogprobEntry's texts are the tokens' bytes as they are.
-[[nodiscard]] std::string chat_body(const ResponseHead& head, std::span<const Choice> choices,
-                                    const Usage& usage);
-
 // What a chunk says of its choice: that the assistant speaks; text and logprobs; or how it ended.
 enum class ChatPart : std::uint8_t { kRole, kContent, kFinish };
 [[nodiscard]] std::string chat_chunk(const ResponseHead& head, ChatPart part, const Choice& choice,
-                                     ChunkUsage mode, const Usage& usage);
+                                     ChunkUsage mode, const Usage& usage, const TokenTexts& texts);
 // The last chunk under include_usage.
 [[nodiscard]] std::string chat_usage_chunk(const ResponseHead& head, const Usage& usage);
 

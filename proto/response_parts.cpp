@@ -13,6 +13,17 @@ void write_usage(JsonWriter& out, const Usage& usage) {
   out.end_object();
 }
 
+void write_stop_reason(JsonWriter& out, const StopReason& reason) {
+  out.key("stop_reason");
+  if (const auto* token = std::get_if<TokenId>(&reason)) {
+    out.integer(*token);
+  } else if (const auto* text = std::get_if<std::string>(&reason)) {
+    out.text(*text);
+  } else {
+    out.null();
+  }
+}
+
 }  // namespace
 
 void write_head(JsonWriter& out, const ResponseHead& head, std::string_view object) {
@@ -52,15 +63,9 @@ void write_finish(JsonWriter& out, FinishReason finish) {
   }
 }
 
-void write_stop_reason(JsonWriter& out, const StopReason& reason) {
-  out.key("stop_reason");
-  if (const auto* token = std::get_if<TokenId>(&reason)) {
-    out.integer(*token);
-  } else if (const auto* text = std::get_if<std::string>(&reason)) {
-    out.text(*text);
-  } else {
-    out.null();
-  }
+void write_end(JsonWriter& out, const Choice& choice) {
+  write_finish(out, choice.finish);
+  if (choice.finish != FinishReason::kNone) write_stop_reason(out, choice.stop_reason);
 }
 
 std::size_t expected_size(const ResponseHead& head, std::span<const Choice> choices) {

@@ -14,7 +14,8 @@ void write_head(JsonWriter& out, const ResponseHead& head, std::string_view obje
 // usage as the mode says, and the seed.
 void write_tail(JsonWriter& out, const ResponseHead& head, ChunkUsage mode, const Usage& usage);
 void write_finish(JsonWriter& out, FinishReason finish);
-void write_stop_reason(JsonWriter& out, const StopReason& reason);
+// How the choice ended: finish_reason, and why where it did.
+void write_end(JsonWriter& out, const Choice& choice);
 // Bytes to reserve.
 [[nodiscard]] std::size_t expected_size(const ResponseHead& head, std::span<const Choice> choices);
 

@@ -66,47 +66,64 @@ void ResponseWriter::respond(const HttpResponse& response) {
   ended_ = true;
 }
 
-void ResponseWriter::start_stream() {
+void ResponseWriter::begin_pieces(std::string_view content_type, std::string_view more_fields) {
   // HTTP/1.0 has no chunks: there the end of the connection ends the body.
   keep_alive_ = keep_alive_ && version_ == 11;
-  begin(200, "text/event-stream");
-  head_.append("Cache-Control: no-cache\r\nX-Accel-Buffering: no\r\n");
+  begin(200, content_type);
+  head_.append(more_fields);
   if (version_ == 11) head_.append("Transfer-Encoding: chunked\r\n");
   if (!keep_alive_) head_.append("Connection: close\r\n");
   head_.append("\r\n");
-  streaming_ = true;
+  in_pieces_ = true;
   ended_ = head_only_;
+}
+
+void ResponseWriter::start_body() { begin_pieces("application/json", ""); }
+
+void ResponseWriter::append_body(std::string_view piece) {
+  CHECK(in_pieces_ && !streaming_ && !ended_);
+  pieces_.append(piece);
+}
+
+void ResponseWriter::end_body() {
+  CHECK(in_pieces_ && !streaming_ && !ended_);
+  ended_ = true;
+}
+
+void ResponseWriter::start_stream() {
+  begin_pieces("text/event-stream", "Cache-Control: no-cache\r\nX-Accel-Buffering: no\r\n");
+  streaming_ = true;
 }
 
 void ResponseWriter::event(std::string_view json_line) {
   CHECK(streaming());
-  proto::append_sse(events_, json_line);
+  proto::append_sse(pieces_, json_line);
 }
 
 void ResponseWriter::ping() {
   CHECK(streaming());
-  events_.append(proto::kSsePing);
+  pieces_.append(proto::kSsePing);
 }
 
 void ResponseWriter::end_stream() {
   CHECK(streaming());
-  events_.append(proto::kSseDone);
+  pieces_.append(proto::kSseDone);
   ended_ = true;
 }
 
 void ResponseWriter::take(std::string& out) {
   out.append(head_);
   head_.clear();
-  if (!events_.empty()) {
+  if (!pieces_.empty()) {
     if (version_ == 11) {
-      append_hex(out, events_.size());
-      out.append("\r\n").append(events_).append("\r\n");
+      append_hex(out, pieces_.size());
+      out.append("\r\n").append(pieces_).append("\r\n");
     } else {
-      out.append(events_);
+      out.append(pieces_);
     }
-    events_.clear();
+    pieces_.clear();
   }
-  if (streaming_ && ended_ && !took_end_ && version_ == 11 && !head_only_) out.append("0\r\n\r\n");
+  if (in_pieces_ && ended_ && !took_end_ && version_ == 11 && !head_only_) out.append("0\r\n\r\n");
   took_end_ = took_end_ || ended_;
 }
 

@@ -4,6 +4,7 @@
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
+#include <boost/asio/post.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <cstdio>
 #include <exception>
@@ -423,6 +424,8 @@ void Session::advance(Job& job, ResponseWriter& writer) try {
     writer.end_stream();
   } else if (!writer.started()) {
     writer.respond(service_.error_response(kOwnFault));
+  } else {
+    close();  // in the middle of a body: only a cut connection says that it is not whole
   }
 }
 
@@ -433,9 +436,12 @@ Session::Awaitable<void> Session::run_job(Job* job, ResponseWriter& writer) {
     if (job != nullptr && !writer.ended()) advance(*job, writer);
     if (writer.has_output()) {
       writer.take(output_);
+      const bool large = output_.size() >= kMaxOutput;
       if (!co_await send()) co_return;
       last_output = Clock::now();
       if (writer.ended()) co_return;
+      // A peer that takes everything at once never makes send() wait: the others' turn.
+      if (large) co_await asio::post(thread_.context, asio::use_awaitable);
     } else {
       const Clock::time_point ping_at = last_output + limits_.ping_interval;
       if (writer.streaming() && Clock::now() >= ping_at) {

@@ -82,6 +82,24 @@ std::optional<Error> check_sequences(const engine::Engine& engine,
                prompts > most ? "prompt" : n_param};
 }
 
+// What is told at the end is kept until then: this bounds what one answer weighs.
+std::optional<Error> check_kept_logprobs(const Service& service, const CompletionInput& input) {
+  if (input.stream || input.num_logprobs < 0) return std::nullopt;
+  const engine::GenerationRequest& generation = input.generation;
+  std::int64_t tokens = 0;
+  for (const auto& prompt : generation.prompts) {
+    if (input.echo) tokens += static_cast<std::int64_t>(prompt.size());
+    tokens += generation.sampling.max_tokens;
+  }
+  const std::int64_t most = service.options().max_kept_logprobs;
+  if (tokens * generation.n * (input.num_logprobs + 1) <= most) return std::nullopt;
+  return Error{
+      ErrorCode::kInvalidRequest,
+      "The tokens of all choices times the logprobs of each must be at most " +
+          std::to_string(most) + " unless the answer is streamed.",
+      input.form == AnswerForm::kChat && input.num_logprobs > 0 ? "top_logprobs" : "logprobs"};
+}
+
 std::int64_t longest_prompt(const CompletionInput& input) {
   std::size_t longest = 0;
   for (const auto& prompt : input.generation.prompts) longest = std::max(longest, prompt.size());
@@ -124,6 +142,7 @@ Result<CompletionInput> finish_input(const Service& service, const engine::Engin
   if (auto error = check_sequences(engine, generation, request.best_of ? "best_of" : "n")) {
     return *error;
   }
+  if (auto error = check_kept_logprobs(service, input)) return *error;
   // The best are chosen by the logprobs of what was generated.
   if (generation.n > request.n) sampling.num_logprobs = std::max(sampling.num_logprobs, 0);
   generation.priority = request.priority;

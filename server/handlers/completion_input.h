@@ -16,7 +16,7 @@
 
 namespace quire::server {
 
-enum class AnswerForm : std::uint8_t { kCompletion, kChat };
+using proto::AnswerForm;
 
 struct CompletionInput {
   AnswerForm form = AnswerForm::kCompletion;

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <functional>
-#include <iterator>
 #include <limits>
 #include <numeric>
 
@@ -10,9 +9,10 @@ namespace quire::server {
 namespace {
 
 // Characters of UTF-8 that begin in these bytes.
-std::int64_t count_characters(std::string_view bytes) {
-  return std::count_if(bytes.begin(), bytes.end(),
-                       [](char c) { return (static_cast<unsigned char>(c) & 0xC0) != 0x80; });
+std::int32_t count_characters(std::string_view bytes) {
+  return static_cast<std::int32_t>(std::count_if(bytes.begin(), bytes.end(), [](char c) {
+    return (static_cast<unsigned char>(c) & 0xC0) != 0x80;
+  }));
 }
 
 }  // namespace
@@ -27,12 +27,6 @@ CompletionOutput::CompletionOutput(const CompletionInput& input, const engine::T
 
 std::size_t CompletionOutput::prompt_of(std::int32_t index) const {
   return static_cast<std::size_t>(index / n_);
-}
-
-// Chat answers tell the bytes themselves beside their spelling.
-std::string CompletionOutput::spelling(TokenId token) const {
-  const std::string_view bytes = tokenizer_.token_bytes(token);
-  return input_.form == AnswerForm::kChat ? std::string(bytes) : proto::token_label(bytes);
 }
 
 double CompletionOutput::ChoiceState::mean_logprob() const {
@@ -62,7 +56,7 @@ std::span<const proto::Choice> CompletionOutput::whole() {
   return whole_;
 }
 
-std::int64_t CompletionOutput::characters_of(TokenId token) const {
+std::int32_t CompletionOutput::characters_of(TokenId token) const {
   if (skip_special_ && tokenizer_.is_special(token)) return 0;
   return count_characters(tokenizer_.token_bytes(token));
 }
@@ -71,8 +65,7 @@ std::int64_t CompletionOutput::characters_of(TokenId token) const {
 void CompletionOutput::add_first_prompt_token(std::int32_t index, ChoiceState& state,
                                               proto::Choice& choice) const {
   const TokenId token = input_.first_tokens[prompt_of(index)];
-  choice.logprobs.push_back(
-      {.text = spelling(token), .logprob = std::nullopt, .top = {}, .text_offset = 0});
+  choice.logprobs.push_back({.token = {.token = token}, .scored = false});
   state.offset += characters_of(token);
 }
 
@@ -87,53 +80,43 @@ void CompletionOutput::add_token(const engine::StreamToken& token, std::int32_t 
     ++state.num_entries;
   }
   if (input_.num_logprobs < 0) return;  // looked at to find the best, not told
-  proto::LogprobEntry entry{.text = spelling(token.token.token),
-                            .logprob = token.token.logprob,
-                            .top = {},
-                            .text_offset = state.offset};
-  for (const TokenLogprob& other : token.top) {
-    entry.top.emplace_back(spelling(other.token), other.logprob);
-  }
-  choice.logprobs.push_back(std::move(entry));
+  choice.logprobs.push_back({.token = token.token,
+                             .text_offset = state.offset,
+                             .top_begin = static_cast<std::uint32_t>(choice.top.size()),
+                             .num_top = static_cast<std::uint16_t>(token.top.size())});
+  choice.top.insert(choice.top.end(), token.top.begin(), token.top.end());
   state.offset += characters_of(token.token.token);
 }
 
-proto::Choice CompletionOutput::take(engine::Delta& delta) {
+void CompletionOutput::add(engine::Delta& delta, proto::Choice& choice) {
   ChoiceState& state = states_[static_cast<std::size_t>(delta.choice)];
-  proto::Choice choice{.index = delta.choice,
-                       .text = {},
-                       .finish = delta.finish,
-                       .stop_reason = std::move(delta.stop_reason),
-                       .with_logprobs = input_.num_logprobs >= 0,
-                       .logprobs = {}};
+  choice.index = delta.choice;
+  choice.finish = delta.finish;
+  choice.stop_reason = std::move(delta.stop_reason);
+  choice.with_logprobs = input_.num_logprobs >= 0;
   if (!state.begun) {
     state.begun = true;
     if (input_.echo) choice.text = input_.echo_texts[prompt_of(delta.choice)];
     if (!input_.first_tokens.empty()) add_first_prompt_token(delta.choice, state, choice);
   }
   choice.text += delta.text;
-  choice.logprobs.reserve(choice.logprobs.size() + delta.tokens.size());
   for (const engine::StreamToken& token : delta.tokens) {
     add_token(token, delta.choice, state, choice);
   }
   state.num_output_tokens = delta.num_output_tokens;
   state.num_cached_tokens = delta.num_cached_tokens;
   if (delta.finish != FinishReason::kNone) --num_open_;
+}
+
+proto::Choice CompletionOutput::take(engine::Delta& delta) {
+  proto::Choice choice;
+  add(delta, choice);
   return choice;
 }
 
 void CompletionOutput::gather(engine::Delta& delta) {
   if (whole_.empty()) whole_.resize(states_.size());
-  proto::Choice part = take(delta);
-  proto::Choice& choice = whole_[static_cast<std::size_t>(part.index)];
-  if (choice.text.empty() && choice.logprobs.empty()) {
-    choice = std::move(part);
-    return;
-  }
-  choice.text += part.text;
-  std::move(part.logprobs.begin(), part.logprobs.end(), std::back_inserter(choice.logprobs));
-  choice.finish = part.finish;
-  choice.stop_reason = std::move(part.stop_reason);
+  add(delta, whole_[static_cast<std::size_t>(delta.choice)]);
 }
 
 proto::Usage CompletionOutput::usage() const {

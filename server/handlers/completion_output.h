@@ -1,5 +1,6 @@
 #pragma once
 // From a choice's deltas to what the wire says of it: echo, logprobs with their offsets, usage.
+// Tokens stay numbers until they are written: with 20 logprobs each costs 180 bytes.
 //
 // One per request, on its I/O thread. take() is called once per delta, in the order in which the
 // stream gave them.
@@ -18,7 +19,7 @@
 
 namespace quire::server {
 
-class CompletionOutput final {
+class CompletionOutput final : public proto::TokenTexts {
  public:
   // `input` and `tokenizer` outlive it.
   CompletionOutput(const CompletionInput& input, const engine::Tokenizer& tokenizer);
@@ -30,13 +31,16 @@ class CompletionOutput final {
   // Once all have finished: of each prompt's choices those that are told, the best by mean logprob.
   [[nodiscard]] std::span<const proto::Choice> whole();
   [[nodiscard]] proto::Usage usage() const;
+  [[nodiscard]] std::string_view bytes_of(TokenId token) const override {
+    return tokenizer_.token_bytes(token);
+  }
   [[nodiscard]] bool all_finished() const { return num_open_ == 0; }
 
  private:
   struct ChoiceState {
     bool begun = false;
     bool in_output = false;   // a token of the output was seen
-    std::int64_t offset = 0;  // characters told by tokens so far
+    std::int32_t offset = 0;  // characters told by tokens so far
     std::int32_t num_output_tokens = 0;
     std::int32_t num_cached_tokens = 0;
     double logprobs = 0.0;  // sum over the output's entries
@@ -44,12 +48,13 @@ class CompletionOutput final {
 
     [[nodiscard]] double mean_logprob() const;
   };
+  // Appends what the delta says to the choice.
+  void add(engine::Delta& delta, proto::Choice& choice);
   void add_first_prompt_token(std::int32_t index, ChoiceState& state, proto::Choice& choice) const;
   void add_token(const engine::StreamToken& token, std::int32_t index, ChoiceState& state,
                  proto::Choice& choice) const;
   [[nodiscard]] std::size_t prompt_of(std::int32_t index) const;
-  [[nodiscard]] std::int64_t characters_of(TokenId token) const;
-  [[nodiscard]] std::string spelling(TokenId token) const;
+  [[nodiscard]] std::int32_t characters_of(TokenId token) const;
   void keep_best();
 
   const CompletionInput& input_;

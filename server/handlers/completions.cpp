@@ -9,6 +9,7 @@
 #include <cstdio>
 #include <ctime>
 
+#include "proto/answer_body.h"
 #include "proto/openai_chat.h"
 #include "proto/utf8.h"
 #include "server/handlers/completion_input.h"
@@ -99,6 +100,7 @@ class GenerationJob final : public Job {
       begin(std::move(*prepared), writer);
     }
     while (!writer.ended() && writer.size() < max_output) {
+      if (body_) return write_body(writer, max_output);
       if (next_delta_ == deltas_.size() && !refill()) return;
       take(deltas_[next_delta_++], writer);
     }
@@ -173,7 +175,9 @@ class GenerationJob final : public Job {
     }
     if (!input_.stream) {
       output_->gather(delta);
-      if (output_->all_finished()) respond(writer);
+      if (output_->all_finished()) {
+        body_.emplace(input_.form, head_, output_->whole(), output_->usage(), *output_);
+      }
     } else {
       write_chunks(output_->take(delta), writer);
       if (output_->all_finished()) finish_stream(writer);
@@ -181,13 +185,15 @@ class GenerationJob final : public Job {
     if (output_->all_finished()) share_.give_back();
   }
 
-  void respond(ResponseWriter& writer) {
-    const std::span<const proto::Choice> choices = output_->whole();
-    const proto::Usage usage = output_->usage();
-    writer.respond({.status = 200,
-                    .body = input_.form == AnswerForm::kChat
-                                ? proto::chat_body(head_, choices, usage)
-                                : proto::completion_body(head_, choices, usage)});
+  // A body of one piece goes out whole, a longer one piece by piece, as the socket takes it.
+  void write_body(ResponseWriter& writer, std::size_t max_output) {
+    const std::string_view piece = body_->next(max_output - writer.size());
+    if (!writer.started() && body_->done()) {
+      return writer.respond({.status = 200, .body = std::string(piece)});
+    }
+    if (!writer.started()) writer.start_body();
+    writer.append_body(piece);
+    if (body_->done()) writer.end_body();
   }
 
   // In chat the role goes out with the first text, and the finish_reason in a chunk of its own.
@@ -197,10 +203,10 @@ class GenerationJob final : public Job {
                                                            : proto::ChunkUsage::kOmit;
     const proto::Usage usage = output_->usage();
     if (input_.form == AnswerForm::kCompletion) {
-      return writer.event(proto::completion_chunk(head_, {&choice, 1}, mode, usage));
+      return writer.event(proto::completion_chunk(head_, {&choice, 1}, mode, usage, *output_));
     }
     const auto write = [&](proto::ChatPart part) {
-      writer.event(proto::chat_chunk(head_, part, choice, mode, usage));
+      writer.event(proto::chat_chunk(head_, part, choice, mode, usage, *output_));
     };
     begun_.resize(static_cast<std::size_t>(input_.generation.n), false);
     if (!begun_[static_cast<std::size_t>(choice.index)]) {
@@ -214,9 +220,10 @@ class GenerationJob final : public Job {
   void finish_stream(ResponseWriter& writer) {
     if (input_.include_usage) {
       const proto::Usage usage = output_->usage();
-      writer.event(input_.form == AnswerForm::kChat
-                       ? proto::chat_usage_chunk(head_, usage)
-                       : proto::completion_chunk(head_, {}, proto::ChunkUsage::kGiven, usage));
+      writer.event(
+          input_.form == AnswerForm::kChat
+              ? proto::chat_usage_chunk(head_, usage)
+              : proto::completion_chunk(head_, {}, proto::ChunkUsage::kGiven, usage, *output_));
     }
     writer.end_stream();
   }
@@ -252,6 +259,7 @@ class GenerationJob final : public Job {
   CompletionInput input_;
   proto::ResponseHead head_;
   std::optional<CompletionOutput> output_;
+  std::optional<proto::AnswerBody> body_;  // once all is there that an unstreamed answer tells
   QueueShares::Share share_;
   std::unique_ptr<engine::TokenStream> stream_;
   std::vector<engine::Delta> deltas_;  // drained, not yet written

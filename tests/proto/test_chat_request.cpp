@@ -3,6 +3,7 @@
 // field and fits its limit.
 
 #include "proto/openai_chat.h"
+#include "tests/proto/token_table.h"
 
 #include <algorithm>
 #include <catch2/catch.hpp>  // after ours: its CHECK is the one meant here
@@ -211,16 +212,17 @@ TEST_CASE("chat answers and chunks on the wire") {
                           .model = "m",
                           .system_fingerprint = "fp",
                           .seed = std::nullopt};
-  Choice choice{
-      .index = 1,
-      .text = "h\xc3\xa9",
-      .finish = FinishReason::kStop,
-      .stop_reason = std::string("END"),
-      .with_logprobs = true,
-      .logprobs = {
-          {.text = "\xe2\x96", .logprob = -0.5f, .top = {{"h", -0.25f}}, .text_offset = 0}}};
+  Choice choice{.index = 1,
+                .text = "h\xc3\xa9",
+                .finish = FinishReason::kStop,
+                .stop_reason = std::string("END"),
+                .with_logprobs = true,
+                .logprobs = {{.token = {0, -0.5f}, .num_top = 1}},
+                .top = {{1, -0.25f}}};
+  const testing::TokenTable texts({"\xe2\x96", "h"});
   const Usage usage{.prompt_tokens = 3, .completion_tokens = 2, .cached_tokens = 1};
-  const json body = json::parse(chat_body(head, {&choice, 1}, usage));
+  const json body =
+      json::parse(testing::whole_body(AnswerForm::kChat, head, {&choice, 1}, usage, texts));
   CHECK(body["object"] == "chat.completion");
   CHECK(body["usage"]["prompt_tokens_details"]["cached_tokens"] == 1);
   const json& told = body["choices"][0];
@@ -236,7 +238,7 @@ TEST_CASE("chat answers and chunks on the wire") {
   CHECK(told["logprobs"]["refusal"].is_null());
 
   const auto chunk = [&](ChatPart part) {
-    return json::parse(chat_chunk(head, part, choice, ChunkUsage::kNull, usage));
+    return json::parse(chat_chunk(head, part, choice, ChunkUsage::kNull, usage, texts));
   };
   const json role = chunk(ChatPart::kRole);
   CHECK(role["object"] == "chat.completion.chunk");

@@ -1,4 +1,5 @@
 #include "proto/openai.h"
+#include "tests/proto/token_table.h"
 
 #include <catch2/catch.hpp>  // after ours: its CHECK is the one meant here
 #include <filesystem>
@@ -39,21 +40,26 @@ std::vector<std::string> keys(const ordered_json& object) {
 Choice choice_with_logprobs() {
   Choice choice = text_choice("Hi \u20ac", FinishReason::kStop);
   choice.with_logprobs = true;
-  choice.logprobs = {
-      {.text = "Hi", .logprob = std::nullopt, .top = {}, .text_offset = 0},
-      {.text = " ", .logprob = -0.5f, .top = {{"x", -0.25f}, {" ", -0.5f}}, .text_offset = 2},
-      {.text = "\u20ac",
-       .logprob = -std::numeric_limits<float>::infinity(),
-       .top = {{"a", -0.25f}, {"a", -3.0f}},
-       .text_offset = 3}};
+  constexpr float kNever = -std::numeric_limits<float>::infinity();
+  choice.logprobs = {{.token = {.token = 0}, .scored = false},
+                     {.token = {1, -0.5f}, .text_offset = 2, .top_begin = 0, .num_top = 2},
+                     {.token = {2, kNever}, .text_offset = 3, .top_begin = 2, .num_top = 2}};
+  choice.top = {{3, -0.25f}, {1, -0.5f}, {4, -0.25f}, {5, -3.0f}};
   return choice;
+}
+
+const testing::TokenTable kTexts({"Hi", " ", "\u20ac", "x", "a", "a"});
+
+std::string completion_body(const ResponseHead& head, const std::vector<Choice>& choices,
+                            const Usage& usage) {
+  return testing::whole_body(AnswerForm::kCompletion, head, choices, usage, kTexts);
 }
 
 }  // namespace
 
 TEST_CASE("a chunk has the keys of a completion, in order, and no more") {
   const std::vector<Choice> choices{text_choice("a\"b\n")};
-  CHECK(completion_chunk(head(), choices, ChunkUsage::kOmit, {}) ==
+  CHECK(completion_chunk(head(), choices, ChunkUsage::kOmit, {}, kTexts) ==
         R"({"id":"cmpl-1","object":"text_completion","created":1700000000,"model":"m",)"
         R"("system_fingerprint":"fp_1",)"
         R"("choices":[{"index":0,"text":"a\"b\n","logprobs":null,"finish_reason":null}]})");
@@ -63,14 +69,14 @@ TEST_CASE("usage is omitted, null or given") {
   const std::vector<Choice> choices{text_choice("a")};
   const Usage usage{.prompt_tokens = 3, .completion_tokens = 2, .cached_tokens = 1};
   const auto chunk = [&](ChunkUsage mode) {
-    return json::parse(completion_chunk(head(), choices, mode, usage));
+    return json::parse(completion_chunk(head(), choices, mode, usage, kTexts));
   };
   CHECK_FALSE(chunk(ChunkUsage::kOmit).contains("usage"));
   CHECK(chunk(ChunkUsage::kNull).at("usage").is_null());
   CHECK(chunk(ChunkUsage::kGiven).at("usage").dump() ==
         R"({"completion_tokens":2,"prompt_tokens":3,"prompt_tokens_details":{"cached_tokens":1},)"
         R"("total_tokens":5})");
-  const json last = json::parse(completion_chunk(head(), {}, ChunkUsage::kGiven, usage));
+  const json last = json::parse(completion_chunk(head(), {}, ChunkUsage::kGiven, usage, kTexts));
   CHECK(last["choices"].dump() == "[]");
   CHECK(last["usage"]["total_tokens"] == 5);
 }
@@ -100,13 +106,33 @@ TEST_CASE("logprobs are four lists of one length") {
 
 TEST_CASE("where no alternatives were asked for, top_logprobs has the chosen token alone") {
   std::vector<Choice> choices{choice_with_logprobs()};
-  for (LogprobEntry& entry : choices[0].logprobs) entry.top.clear();
+  for (LogprobEntry& entry : choices[0].logprobs) entry.num_top = 0;
   const json body = json::parse(completion_body(head(), choices, {}));
   CHECK(body["choices"][0]["logprobs"]["top_logprobs"].dump() ==
         "[null,{\" \":-0.5},{\"\u20ac\":-9999.0}]");
   choices[0].logprobs.clear();
-  const json empty = json::parse(completion_chunk(head(), choices, ChunkUsage::kOmit, {}));
+  const json empty = json::parse(completion_chunk(head(), choices, ChunkUsage::kOmit, {}, kTexts));
   CHECK(empty["choices"][0]["logprobs"]["tokens"].empty());
+}
+
+TEST_CASE("an answer in pieces is the same, and no piece is much longer than asked for") {
+  std::vector<Choice> choices(3, choice_with_logprobs());
+  choices[1].with_logprobs = false;
+  choices[2].logprobs.clear();
+  for (const AnswerForm form : {AnswerForm::kCompletion, AnswerForm::kChat}) {
+    const auto body = [&](std::size_t size, std::size_t* longest = nullptr) {
+      return testing::whole_body(form, head(), choices, {}, kTexts, size, longest);
+    };
+    const std::string whole = body(1 << 20);
+    CHECK(json::parse(whole)["choices"].size() == 3);
+    for (const std::size_t size : {1u, 7u, 100u}) CHECK(body(size) == whole);
+    const std::size_t once = whole.size();
+    choices[0].logprobs.resize(20000, choices[0].logprobs[1]);
+    std::size_t longest = 0;
+    CHECK(body(1000, &longest).size() > 100 * once);
+    CHECK(longest < 1500);
+    choices[0].logprobs.resize(3);
+  }
 }
 
 TEST_CASE("a whole answer has usage, choices in order, and the seed as it would be sent again") {
@@ -128,7 +154,7 @@ TEST_CASE("every text comes back from a chunk as it went in") {
   for (const std::string& text : {std::string("\0\x01\x1f\x7f\"\\", 6), std::string("\u2028\u0085"),
                                   std::string("data: [DONE]\n\n"), std::string(10000, '\n')}) {
     const std::vector<Choice> choices{text_choice(text)};
-    const std::string line = completion_chunk(head(), choices, ChunkUsage::kOmit, {});
+    const std::string line = completion_chunk(head(), choices, ChunkUsage::kOmit, {}, kTexts);
     CHECK(line.find_first_of("\r\n") == std::string::npos);
     CHECK(json::parse(line)["choices"][0]["text"] == text);
   }
@@ -160,8 +186,8 @@ TEST_CASE("chunks have the frame of recorded streams") {
     return;
   }
   const std::vector<Choice> choices{text_choice("a")};
-  const json ours = json::parse(completion_chunk(head(), choices, ChunkUsage::kOmit, {}));
-  const json last = json::parse(completion_chunk(head(), {}, ChunkUsage::kGiven, {}));
+  const json ours = json::parse(completion_chunk(head(), choices, ChunkUsage::kOmit, {}, kTexts));
+  const json last = json::parse(completion_chunk(head(), {}, ChunkUsage::kGiven, {}, kTexts));
   int chunks = 0;
   for (const auto& entry : fs::directory_iterator(folder)) {
     std::ifstream file(entry.path());

@@ -337,5 +337,47 @@ TEST_CASE("more sequences than ever fit are 400, and not told to retry") {
   CHECK(param({{"prompt", "a"}, {"best_of", 5}}) == "best_of");
 }
 
+TEST_CASE("an answer with many logprobs comes in pieces, whole in the end") {
+  LiveServer live;
+  const json body = {{"prompt", std::string(1000, 'a')},
+                     {"max_tokens", 20},
+                     {"logprobs", 20},
+                     {"echo", true},
+                     {"n", 4}};
+  Client client(live.port());
+  const Answer large = client.ask(completion(body));
+  CHECK(large.status == 200);
+  CHECK(large.field("content-type") == "application/json");
+  CHECK(large.field("transfer-encoding") == "chunked");
+  CHECK(large.json().at("choices").size() == 4);
+  CHECK(large.json().at("choices")[3].at("logprobs").at("tokens").size() == 1020);
+  CHECK(large.json().at("usage").at("completion_tokens") == 80);
+  const Answer small = client.ask(completion({{"prompt", "a"}, {"logprobs", 1}}));
+  CHECK(small.field("content-length") == std::to_string(small.body.size()));
+  // HTTP/1.0 has no chunks: the connection ends the body.
+  std::string old = completion(body);
+  old.replace(old.find("HTTP/1.1"), 8, "HTTP/1.0");
+  const Answer closed = Client(live.port()).ask(old);
+  CHECK(closed.json().at("choices").size() == 4);
+}
+
+TEST_CASE("what an unstreamed answer keeps is bounded, and the refusal names the field") {
+  LiveOptions options;
+  options.service.max_kept_logprobs = 2 * 3 * (5 + 10) * 3;
+  LiveServer live(options);
+  const auto ask = [&live](json fields) {
+    const json body = {
+        {"prompt", {"aaaaa", "bbbbb"}}, {"n", 3}, {"max_tokens", 10}, {"echo", true}};
+    fields.update(body);
+    return Client(live.port()).ask(completion(fields));
+  };
+  CHECK(ask({{"logprobs", 2}}).status == 200);
+  const Answer refused = ask({{"logprobs", 3}});
+  CHECK(refused.status == 400);
+  CHECK(refused.json().at("error").at("param") == "logprobs");
+  CHECK(ask({{"logprobs", 3}, {"stream", true}}).status == 200);
+  CHECK(ask(json::object()).status == 200);
+}
+
 }  // namespace
 }  // namespace quire::server
