@@ -25,7 +25,7 @@ std::filesystem::path config_file(const PlanConfig& config) {
 int run_plan(const PlanConfig& config) {
   const std::filesystem::path file = config_file(config);
   const auto json = engine::read_json_file(file);
-  if (!json.ok()) throw StartupError(json.error().param + ": " + json.error().message);
+  if (!json.ok()) throw StartupError(file.string() + ": " + json.error().message);
   const engine::ModelShape shape = engine::read_model_shape(*json, file.string());
 
   engine::PlanLimits limits = config.limits;

@@ -12,9 +12,9 @@ async function showModel() {
   }
 }
 
-new Playground();
+const playground = new Playground();
 const live = new Live();
-globalThis.quire = { live }; // for whoever measures the page
+globalThis.quire = { live, playground }; // for whoever measures the page
 onKeyChange(showModel);
 showModel();
 live.run();

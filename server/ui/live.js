@@ -8,6 +8,7 @@ const byId = (id) => document.getElementById(id);
 const WINDOW = 5000; // ms: what a rate or a percentile is taken over
 const RETRY = 2000; // ms
 const SETTLED = 1000; // ms without an update
+const REFUSALS = { 401: "needs an admin key", 403: "needs an admin key", 429: "too many watch" };
 
 const seconds = (value) =>
   value == null ? "–" : value < 1 ? `${Math.round(value * 1000)} ms` : `${value.toFixed(value < 10 ? 1 : 0)} s`;
@@ -40,7 +41,7 @@ export class Live {
       itl: new Plot(byId("plot-itl"), [{ color: "--running" }, { color: "--shared" }], seconds),
       ttft: new Plot(byId("plot-ttft"), [{ color: "--running" }, { color: "--shared" }], seconds),
     };
-    this.history = []; // {time, stats} of the last WINDOW
+    this.history = []; // {time, stats} of the last WINDOW, of one connection
     this.rows = new Map(); // request id -> table row
     this.updateTimes = []; // ms of script per update, the newest 1,000: what the page costs
     this.legend();
@@ -51,11 +52,12 @@ export class Live {
   async run() {
     for (;;) {
       this.abort = new AbortController();
+      this.history = []; // a daemon that was restarted counts from 0
       try {
         for await (const event of events("/pages?stream=1", { signal: this.abort.signal })) this.update(event);
         this.say("disconnected", "bad");
       } catch (error) {
-        this.say(error.status === 401 || error.status === 403 ? "needs an admin key" : "not reachable", "bad");
+        this.say(REFUSALS[error.status] ?? (error.status ? error.message : "not reachable"), "bad");
       }
       await new Promise((resolve) => setTimeout(resolve, RETRY));
     }

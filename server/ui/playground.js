@@ -87,26 +87,38 @@ export class Playground {
     this.abort = new AbortController();
     byId("run").disabled = true;
     byId("stop").disabled = false;
+    const prompt = byId("prompt").value;
     const [path, body, given] = this.request();
+    const messages = this.messages;
     const output = byId("output");
     output.replaceChildren(Object.assign(document.createElement("span"), { className: "given", textContent: given }));
-    let text = "";
+    this.text = "";
+    let ended = false;
     try {
-      text = await this.stream(path, body, output);
+      await this.stream(path, body, output);
+      ended = true;
     } catch (error) {
       if (error.name !== "AbortError") {
         output.append(Object.assign(document.createElement("p"), { className: "error", textContent: error.message }));
       }
     }
-    if (this.chatting && text) this.turn("assistant", text);
+    if (this.chatting && messages === this.messages) this.settle(prompt, ended);
     this.abort = null;
     byId("run").disabled = false;
     byId("stop").disabled = true;
   }
 
+  // What was said stays, though it was stopped or failed; a turn that got no answer is taken back, or
+  // the next one would be the second question in a row.
+  settle(prompt, ended) {
+    if (ended || this.text) return this.turn("assistant", this.text);
+    this.messages.pop();
+    byId("conversation").lastElementChild.remove();
+    if (byId("prompt").value === "") byId("prompt").value = prompt;
+  }
+
   async stream(path, body, output) {
     const begin = performance.now();
-    let text = "";
     let first = null;
     let finish = "";
     for await (const event of events(path, { body, signal: this.abort.signal })) {
@@ -116,12 +128,11 @@ export class Playground {
         const part = readChoice(choice);
         if (part.text && first === null) first = performance.now();
         finish = part.finish ?? finish;
-        text += part.text;
+        this.text += part.text;
         part.tokens.length ? output.append(...part.tokens.map((t) => this.token(t))) : output.append(part.text);
       }
       output.scrollTop = output.scrollHeight;
     }
-    return text;
   }
 
   usage(usage, begin, first, finish) {

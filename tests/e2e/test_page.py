@@ -105,7 +105,26 @@ class Page(unittest.TestCase):
         page.run("document.getElementById('run').click()")
         page.press("Escape", 27)
         page.wait_for("!document.getElementById('run').disabled")
+        roles = page.run("quire.playground.messages.map(m => m.role).join()")
+        self.assertIn(roles, ("user,assistant", "user,assistant,user,assistant"))
         self.check_clean(page)
+
+    def test_a_turn_that_is_refused_is_taken_back(self):
+        page = self.open()
+        page.run("document.querySelector('input[value=chat]').click()")
+        page.run("document.getElementById('top_p').value = 7")
+        page.run("document.getElementById('prompt').value = 'Well?'")
+        page.run("document.getElementById('run').click()")
+        page.wait_for("!!document.querySelector('.error')")
+        self.assertEqual(page.run("quire.playground.messages.length"), 0)
+        self.assertEqual(page.run("document.querySelectorAll('.turn').length"), 0)
+        self.assertEqual(page.run("document.getElementById('prompt').value"), "Well?")
+
+    def test_rates_are_of_one_connection(self):
+        page = self.open()
+        page.run("quire.live.history.unshift({ time: 0, stats: null })")
+        page.run("quire.live.abort.abort()")
+        page.wait_for("quire.live.history.length > 0 && quire.live.history[0].time > 0")
 
     def test_a_mistake_is_shown_as_the_daemon_tells_it(self):
         page = self.open()
