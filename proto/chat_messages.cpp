@@ -143,7 +143,8 @@ void check_tools(FieldReader& reader) {
     if (name == nullptr || !is_short_text(*name, kMaxNameBytes)) {
       return reader.refuse(path, "must be an object with a function, which has a name");
     }
-    if (tool.value("type", json("function")) != "function") return reader.unsupported(path);
+    const json* type = member(tool, "type");
+    if (type != nullptr && *type != "function") return reader.unsupported(path);
     if (tool.dump().size() > kMaxToolBytes) {
       return reader.refuse(path, "must be at most 65536 bytes");
     }

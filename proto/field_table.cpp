@@ -156,6 +156,11 @@ void read_not_served(FieldReader& reader, std::string_view name) {
   if (value != nullptr && !asks_for_nothing(*value)) reader.unsupported(name);
 }
 
+void read_tool_choice(FieldReader& reader, const Limits& /*limits*/, Request& /*request*/) {
+  const json* value = reader.find("tool_choice");
+  if (value != nullptr && *value != "none") reader.unsupported("tool_choice");
+}
+
 std::span<const Field> shared_fields() { return kShared; }
 
 void read_fields(std::span<const Field> table, FieldReader& reader, const Limits& limits,

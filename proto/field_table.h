@@ -68,6 +68,8 @@ inline std::int32_t narrow(std::int64_t value) { return static_cast<std::int32_t
 void read_fields(std::span<const Field> table, FieldReader& reader, const Limits& limits,
                  Request& request);
 void read_not_served(FieldReader& reader, std::string_view name);
+// Answers are not parsed for calls: anything but none is refused.
+void read_tool_choice(FieldReader& reader, const Limits& limits, Request& request);
 // The sampler's own words for what the client gave.
 void fill_sampling(Request& request);
 // The names of several tables and more of one's own.

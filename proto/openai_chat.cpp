@@ -17,11 +17,6 @@ using nlohmann::json;
 
 constexpr std::size_t kMaxEffortBytes = 32;
 
-void read_tool_choice(FieldReader& reader, const Limits& /*limits*/, Request& /*request*/) {
-  const json* value = reader.find("tool_choice");
-  if (value != nullptr && *value != "none") reader.unsupported("tool_choice");
-}
-
 // logprobs and top_logprobs together say how many are told of each token.
 void read_logprobs(FieldReader& reader, const Limits& limits, Request& request) {
   const bool wanted = reader.boolean("logprobs").value_or(false);

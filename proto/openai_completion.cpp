@@ -13,11 +13,6 @@ namespace {
 using namespace fields;
 using nlohmann::json;
 
-void read_tool_choice(FieldReader& reader, const Limits& /*limits*/, Request& /*request*/) {
-  const json* value = reader.find("tool_choice");
-  if (value != nullptr && *value != "none") reader.unsupported("tool_choice");
-}
-
 constexpr Field kFields[] = {
     {"prompt", Special{read_prompts}},
     {"n", Integer{1, limit<&Limits::max_n>, [](Request& r, std::int64_t v) { r.n = narrow(v); }}},

@@ -59,6 +59,12 @@ class RequestParser::Grammar final : public http::basic_parser<true> {
  private:
   // Waits for the whole header and checks its lines before the grammar sees it.
   std::size_t feed_header(std::string_view bytes) {
+    // Clients of old end a body with a line end that is no part of it (RFC 9112, section 2.2).
+    if (!empty_line_skipped_ && bytes.starts_with("\r\n")) {
+      empty_line_skipped_ = true;
+      scanned_ = 0;
+      return 2 + feed_header(bytes.substr(2));
+    }
     const std::optional<std::size_t> end = find_header_end(bytes);
     if (state_ == State::kError) return 0;
     if (!end) {
@@ -162,7 +168,8 @@ class RequestParser::Grammar final : public http::basic_parser<true> {
     if (target.size() > limits_.max_target_bytes) {
       return refuse(400, "The request target is too long.", ec);
     }
-    const std::string_view text = view(target);
+    std::string_view text = view(target);
+    if (is_target(text)) text = take_authority(text);
     if (!is_target(text) || (text.front() != '/' && text != "*")) {
       return refuse(400, "The request target is not a path.", ec);
     }
@@ -171,6 +178,19 @@ class RequestParser::Grammar final : public http::basic_parser<true> {
     request_.path = text.substr(0, question);
     if (question != std::string_view::npos) request_.query = text.substr(question + 1);
     request_.version = version;
+  }
+  // What clients of a proxy send, http://host/path (RFC 9112, section 3.2.2): to the path. The host
+  // must be that of the Host field, or two parties could take the request for two servers'.
+  std::string_view take_authority(std::string_view target) {
+    const std::size_t scheme = target.find("://");
+    if (scheme == std::string_view::npos) return target;
+    const std::string_view name = target.substr(0, scheme);
+    if (!equals_ignoring_case(name, "http") && !equals_ignoring_case(name, "https")) return target;
+    const std::string_view rest = target.substr(scheme + 3);
+    const std::size_t slash = rest.find('/');
+    if (slash == std::string_view::npos || slash == 0) return target;
+    authority_ = rest.substr(0, slash);
+    return rest.substr(slash);
   }
   void on_response_impl(int, beast::string_view, int, error_code&) override {}
 
@@ -227,6 +247,9 @@ class RequestParser::Grammar final : public http::basic_parser<true> {
     if (num_content_lengths_ > 0 && num_transfer_encodings_ > 0) {
       return refuse(400, "Content-Length and Transfer-Encoding exclude each other.", ec);
     }
+    if (!authority_.empty() && !equals_ignoring_case(authority_, request_.field("host"))) {
+      return refuse(400, "The request target names another host than the Host field.", ec);
+    }
     request_.keep_alive = keep_alive();
   }
 
@@ -265,6 +288,8 @@ class RequestParser::Grammar final : public http::basic_parser<true> {
   }
 
   const HttpLimits& limits_;
+  std::string authority_;  // of a target that was a whole URL
+  bool empty_line_skipped_ = false;
   std::size_t scanned_ = 0;
   std::size_t num_hosts_ = 0;
   std::size_t num_content_lengths_ = 0;

@@ -18,20 +18,6 @@ constexpr std::int32_t kMaxTimeout = 24 * 60 * 60;  // seconds
 constexpr double kMaxRate = 1e6;                    // requests per second
 constexpr double kMaxLimit = 1e9;                   // milliseconds
 
-bool is_port(std::string_view text) {
-  unsigned value = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  return error == std::errc{} && end == text.data() + text.size() && value > 0 && value < 65536;
-}
-
-// Spaces and control characters would break the request line that is made of it.
-bool is_printable(std::string_view text) {
-  for (const char c : text) {
-    if (c <= ' ' || c > '~') return false;
-  }
-  return true;
-}
-
 std::string read_key(const std::string& path) {
   std::ifstream file(path);
   std::string key;
@@ -45,29 +31,9 @@ std::string read_key(const std::string& path) {
 
 }  // namespace
 
-BenchUrl parse_bench_url(std::string text) {
-  constexpr std::string_view kScheme = "http://";
-  if (!text.starts_with(kScheme)) throw UsageError("--url: must begin with http://");
-  if (!is_printable(text)) throw UsageError("--url: holds a space or a control character");
-  text.erase(0, kScheme.size());
-  BenchUrl url;
-  const std::size_t slash = text.find('/');
-  if (slash != std::string::npos) url.prefix = text.substr(slash);
-  while (url.prefix.ends_with('/')) url.prefix.pop_back();
+HttpUrl parse_bench_url(std::string_view text) {
+  HttpUrl url = parse_http_url(text);
   if (url.prefix.ends_with("/v1")) url.prefix.resize(url.prefix.size() - 3);
-  url.authority = text.substr(0, slash);
-  url.host = url.authority;
-  url.port = "80";
-  const std::size_t colon = url.authority.rfind(':');
-  const std::size_t bracket = url.authority.rfind(']');
-  if (colon != std::string::npos && (bracket == std::string::npos || colon > bracket)) {
-    url.host = url.authority.substr(0, colon);
-    url.port = url.authority.substr(colon + 1);
-  }
-  if (url.host.starts_with('[') && url.host.ends_with(']')) {
-    url.host = url.host.substr(1, url.host.size() - 2);
-  }
-  if (url.host.empty() || !is_port(url.port)) throw UsageError("--url: needs host and port");
   return url;
 }
 
@@ -177,7 +143,15 @@ void add_report_flags(CLI::App& app, BenchOptions& options, RawFlags& raw) {
 }
 
 // What one flag alone cannot tell.
-void check_together(const BenchOptions& options) {
+void check_together(const BenchOptions& options, const CLI::App& app) {
+  const auto given = [&app](const char* flag) { return app.get_option(flag)->count() > 0; };
+  if (options.open_loop() && given("--concurrency")) {
+    throw UsageError(
+        "--concurrency: is of the closed loop; leave out --request-rate or --trace-times");
+  }
+  if (!options.trace_times && given("--speedup")) {
+    throw UsageError("--speedup: needs --trace-times");
+  }
   if (options.sweep && !options.limits.any()) {
     throw UsageError("--sweep: needs --goodput, the limits that are to be kept");
   }
@@ -215,7 +189,7 @@ bool parse_bench_options(const std::vector<std::string>& args, BenchOptions& opt
   options.chat = raw.endpoint == "chat";
   if (!raw.key_file.empty()) options.api_key = read_key(raw.key_file);
   for (const std::string& limit : raw.goodput) parse_latency_limit(limit, options.limits);
-  check_together(options);
+  check_together(options, app);
   return true;
 }
 

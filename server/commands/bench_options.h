@@ -7,15 +7,9 @@
 #include <string_view>
 #include <vector>
 
-namespace quire::server {
+#include "server/commands/http_url.h"
 
-// http://host[:port][/prefix]; an IPv6 host stands in brackets.
-struct BenchUrl {
-  std::string host;       // without brackets
-  std::string port;       // decimal
-  std::string prefix;     // before /v1/...; empty or "/..." without a slash at the end
-  std::string authority;  // as the Host field has it
-};
+namespace quire::server {
 
 // What a request may take, in milliseconds; infinite where nothing was asked.
 struct LatencyLimits {
@@ -30,7 +24,7 @@ struct LatencyLimits {
 };
 
 struct BenchOptions {
-  BenchUrl url;
+  HttpUrl url;
   std::string model;  // empty: the first that /v1/models names
   bool chat = false;  // /v1/chat/completions instead of /v1/completions
   std::string api_key;
@@ -68,8 +62,8 @@ struct BenchOptions {
 // Throws UsageError; prints the help and returns false where that was asked for.
 [[nodiscard]] bool parse_bench_options(const std::vector<std::string>& args, BenchOptions& options);
 
-// Throws UsageError.
-[[nodiscard]] BenchUrl parse_bench_url(std::string text);
+// Throws UsageError. A prefix ends before /v1, which requests add.
+[[nodiscard]] HttpUrl parse_bench_url(std::string_view text);
 // "ttft:200", "itl:50", "tpot:50", "e2el:2000" (or "e2e"). Throws UsageError.
 void parse_latency_limit(std::string_view text, LatencyLimits& limits);
 

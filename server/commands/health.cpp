@@ -10,40 +10,14 @@
 #include <string>
 
 #include "server/commands/commands.h"
+#include "server/commands/http_url.h"
 
 namespace quire::server {
 namespace {
 
 constexpr int kTimeoutSeconds = 3;
 
-struct Target {
-  std::string host, port;
-};
-
-Target parse_url(std::string_view url) {
-  constexpr std::string_view kScheme = "http://";
-  if (url.starts_with("https://")) {
-    throw UsageError("--url: this speaks no TLS; a server with TLS answers at its --metrics-port");
-  }
-  if (!url.starts_with(kScheme)) throw UsageError("--url: must begin with http://");
-  url.remove_prefix(kScheme.size());
-  url = url.substr(0, url.find('/'));
-  Target target{.host = std::string(url), .port = "80"};
-  const std::size_t colon = url.rfind(':');
-  const bool in_brackets =
-      url.find(']', colon == std::string_view::npos ? 0 : colon) != std::string_view::npos;
-  if (colon != std::string_view::npos && !in_brackets) {
-    target = {.host = std::string(url.substr(0, colon)),
-              .port = std::string(url.substr(colon + 1))};
-  }
-  if (target.host.starts_with('[') && target.host.ends_with(']')) {
-    target.host = target.host.substr(1, target.host.size() - 2);
-  }
-  if (target.host.empty()) throw UsageError("--url: has no host");
-  return target;
-}
-
-int connect_to(const Target& target) {
+int connect_to(const HttpUrl& target) {
   addrinfo hints{};
   hints.ai_socktype = SOCK_STREAM;
   addrinfo* found = nullptr;
@@ -61,9 +35,9 @@ int connect_to(const Target& target) {
   return -1;
 }
 
-std::string ask(int fd, const Target& target) {
+std::string ask(int fd, const HttpUrl& target) {
   const std::string request =
-      "GET /health HTTP/1.1\r\nHost: " + target.host + "\r\nConnection: close\r\n\r\n";
+      "GET /health HTTP/1.1\r\nHost: " + target.authority + "\r\nConnection: close\r\n\r\n";
   if (send(fd, request.data(), request.size(), MSG_NOSIGNAL) !=
       static_cast<ssize_t>(request.size())) {
     return {};
@@ -81,7 +55,7 @@ std::string ask(int fd, const Target& target) {
 }  // namespace
 
 int run_health(const HealthConfig& config) {
-  const Target target = parse_url(config.url);
+  const HttpUrl target = parse_http_url(config.url);
   const int fd = connect_to(target);
   if (fd < 0) {
     std::fprintf(stderr, "quire: nothing answers at %s\n", config.url.c_str());

@@ -48,6 +48,13 @@ class Chat(unittest.TestCase):
         self.assertLessEqual(answer.usage.completion_tokens, 20)
         self.assertTrue(answer.system_fingerprint)
 
+    def test_the_log_names_method_and_route(self):
+        self.create(max_tokens=1)
+        lines = [line for line in self.daemon.log_text().splitlines()
+                 if "route=/v1/chat/completions" in line]
+        self.assertTrue(lines)
+        self.assertEqual([line for line in lines if "method=POST" not in line], [])
+
     def test_stream_says_the_same(self):
         whole = self.create(max_tokens=30)
         chunks = list(self.create(max_tokens=30, stream=True,

@@ -42,6 +42,19 @@ class Shutdown(unittest.TestCase):
         self.assertEqual(daemon.process.wait(timeout=END_SECONDS), 0, daemon.log_text())
         self.assertEqual(refused, 503)
 
+    def test_who_watches_or_drips_does_not_hold_the_end(self):
+        daemon = Daemon("--shutdown-timeout", "150s").launch().wait_ready()
+        watcher = Connection(daemon.port)
+        watcher.send(get("/pages?stream=1"))
+        self.assertEqual(watcher.read_head()[0], 200)
+        dripping = Connection(daemon.port)
+        dripping.send(post("/v1/completions", self.LONG)[:-1])
+        daemon.process.send_signal(signal.SIGTERM)
+        self.assertTrue(b"".join(watcher.chunks()).endswith(b"data: [DONE]\n\n"))
+        self.assertEqual(dripping.read_head()[0], 503)
+        self.assertEqual(daemon.process.wait(timeout=END_SECONDS), 0, daemon.log_text())
+        self.assertNotIn("still in flight", daemon.log_text())
+
     @staticmethod
     def ask_until_refused(connection: Connection) -> int:
         """The first status that is not 200; 503 where the daemon has closed the connection."""

@@ -40,7 +40,7 @@ Outcome parse(std::string_view bytes, std::size_t piece) {
     bytes.remove_prefix(std::min(piece, bytes.size()));
   }
   if (outcome.state == State::kError && parser.error_status() < 400) std::abort();
-  if (outcome.state == State::kDone) outcome.body = parser.request().body;
+  if (outcome.state == State::kDone) outcome.body = parser.request().body.text;
   return outcome;
 }
 

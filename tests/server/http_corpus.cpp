@@ -133,9 +133,11 @@ void add_headers(std::vector<HttpCase>& cases) {
 
 void add_lines(std::vector<HttpCase>& cases) {
   const std::string host = " HTTP/1.1\r\nHost: h\r\n\r\n";
-  for (const char* line : {"GET  /livez", "GET /livez ", " GET /livez", "GET", "GET /liv ez",
-                           "GE(T /livez", "GET livez", "GET http://h/livez", "GET \\livez",
-                           "GET /\x01", "GET /\xC3\xA9", "CONNECT h:80"}) {
+  for (const char* line :
+       {"GET  /livez", "GET /livez ", " GET /livez", "GET", "GET /liv ez", "GE(T /livez",
+        "GET livez", "GET http://other/livez", "GET http://h:81/livez", "GET http://h",
+        "GET http:///livez", "GET ftp://h/livez", "GET h://h/livez", "GET \\livez", "GET /\x01",
+        "GET /\xC3\xA9", "CONNECT h:80"}) {
     cases.push_back({std::string("line: ") + line, line + host, 400});
   }
   cases.push_back({"line: target of 5 KiB", "GET /" + repeat("a", 5000) + host, 400});
@@ -144,7 +146,10 @@ void add_lines(std::vector<HttpCase>& cases) {
     cases.push_back({std::string("line: ") + version,
                      "GET /livez " + std::string(version) + "\r\nHost: h\r\n\r\n", 400});
   }
-  cases.push_back({"line: empty one first", "\r\nGET /livez" + host, 400});
+  cases.push_back({"line: empty one first", "\r\nGET /livez" + host, kTaken});
+  cases.push_back({"line: two empty ones first", "\r\n\r\nGET /livez" + host, 400});
+  cases.push_back({"line: whole URL", "GET http://h/livez" + host, kTaken});
+  cases.push_back({"line: whole URL in capitals", "GET HTTPS://H/livez" + host, kTaken});
   cases.push_back({"line: HTTP/0.9", "GET /livez\r\n\r\n", 400});
   cases.push_back({"HTTP/2 preface", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 400});
   cases.push_back(

@@ -1,5 +1,6 @@
 // Command line, environment and config file: precedence, refusals, values.
 
+#include "server/commands/commands.h"
 #include "server/config.h"
 #include "server/settings.h"
 
@@ -206,6 +207,13 @@ TEST_CASE("the other commands") {
   const Config bench = parse({"bench", "--url", "x", "--anything"});
   CHECK(bench.command == Command::kBench);
   CHECK(bench.bench_args == std::vector<std::string>{"--url", "x", "--anything"});
+}
+
+TEST_CASE("what a command cannot use is named") {
+  CHECK_THROWS_AS(run_health({.url = "http://127.0.0.1:99999"}), UsageError);
+  PlanConfig plan;
+  plan.config_json = "/nonexistent/config.json";
+  CHECK_THROWS_WITH(run_plan(plan), Catch::StartsWith("/nonexistent/config.json: "));
 }
 
 TEST_CASE("sizes and durations") {

@@ -89,6 +89,14 @@ TEST_CASE("a request is taken apart") {
   CHECK(got.request.field("absent").empty());
 }
 
+TEST_CASE("a whole URL comes to its path") {
+  const Outcome got = parse("GET http://h:8000/v1/x?a=b://c HTTP/1.1\r\nHost: h:8000\r\n\r\n", 1);
+  REQUIRE(got.state == State::kDone);
+  CHECK(got.request.path == "/v1/x");
+  CHECK(got.request.query == "a=b://c");
+  CHECK(parse("GET /x?u=http://other/ HTTP/1.1\r\nHost: h\r\n\r\n", 99).request.path == "/x");
+}
+
 TEST_CASE("keep-alive follows version and Connection") {
   const auto keep_alive = [](const std::string& version, const std::string& connection) {
     return parse("GET / HTTP/" + version + "\r\nHost: h\r\n" + connection + "\r\n", 9999)

@@ -7,7 +7,7 @@
 namespace quire::server {
 
 TEST_CASE("addresses") {
-  const BenchUrl plain = parse_bench_url("http://localhost:8000");
+  const HttpUrl plain = parse_bench_url("http://localhost:8000");
   CHECK(plain.host == "localhost");
   CHECK(plain.port == "8000");
   CHECK(plain.prefix.empty());
@@ -16,7 +16,7 @@ TEST_CASE("addresses") {
   CHECK(parse_bench_url("http://example.com/api/").prefix == "/api");
   CHECK(parse_bench_url("http://example.com/api/v1/").prefix == "/api");
   CHECK(parse_bench_url("http://example.com/v1").prefix.empty());
-  const BenchUrl six = parse_bench_url("http://[::1]:8000/x");
+  const HttpUrl six = parse_bench_url("http://[::1]:8000/x");
   CHECK(six.host == "::1");
   CHECK(six.port == "8000");
   CHECK(six.authority == "[::1]:8000");
@@ -57,6 +57,8 @@ TEST_CASE("flags") {
                                              {"--goodput", "speed:1"},
                                              {"--sweep"},
                                              {"--trace-times"},
+                                             {"--speedup", "2"},
+                                             {"--concurrency", "4", "--request-rate", "2"},
                                              {"--range-ratio", "2"},
                                              {"extra"}}) {
     BenchOptions ignored;
