@@ -12,23 +12,11 @@
 namespace quire::cache {
 
 std::optional<std::int32_t> KvCacheManager::claim(SequenceBlocks& blocks, const Claim& claim) {
-  CHECK_EQ(blocks.num_held_, 0);
-  CHECK_LT(claim.max_reused, static_cast<std::int64_t>(claim.tokens.size()));
-  if (num_free() < 1) return std::nullopt;  // its last token needs a block that is not shared
+  const std::optional<Reuse> proposed = propose_affordable(blocks, claim, num_free());
+  if (!proposed) return std::nullopt;
+  const Reuse& reuse = *proposed;
   const auto num_tokens = static_cast<std::int64_t>(claim.tokens.size());
   const std::int64_t promised = blocks_for(claim.promised_tokens);
-
-  Reuse reuse = find_reuse(blocks, claim);
-  propose(blocks, reuse);
-  if (!affordable(blocks, reuse, num_tokens, promised)) {
-    // The source of a copy is one block more than the sequence needs by itself.
-    reuse = whole_spans(reuse);
-    propose(blocks, reuse);
-    if (!affordable(blocks, reuse, num_tokens, promised)) {
-      for (BlockTable& table : blocks.tables_) table.blocks_.clear(), table.first_ = 0;
-      return std::nullopt;
-    }
-  }
   place_in_tree(blocks, reuse);  // first: new blocks may evict the node's pages
   take_proposed(blocks, reuse, num_tokens);
   blocks.reused_ = {};
@@ -41,6 +29,35 @@ std::optional<std::int32_t> KvCacheManager::claim(SequenceBlocks& blocks, const 
   set_held(blocks, static_cast<std::int32_t>(num_held), static_cast<std::int32_t>(promised));
   count(claim, reuse);
   return static_cast<std::int32_t>(reuse.num_tokens);
+}
+
+bool KvCacheManager::could_claim(SequenceBlocks& blocks, const Claim& claim, std::int64_t more) {
+  const bool could = propose_affordable(blocks, claim, num_free() + more).has_value();
+  withdraw(blocks);
+  return could;
+}
+
+// The proposal that so many free blocks can pay for, in the tables; nullopt, and empty tables,
+// where there is none.
+std::optional<KvCacheManager::Reuse> KvCacheManager::propose_affordable(SequenceBlocks& blocks,
+                                                                        const Claim& claim,
+                                                                        std::int64_t num_free) {
+  CHECK_EQ(blocks.num_held_, 0);
+  CHECK_LT(claim.max_reused, static_cast<std::int64_t>(claim.tokens.size()));
+  if (num_free < 1) return std::nullopt;  // its last token needs a block that is not shared
+  Reuse reuse = find_reuse(blocks, claim);
+  propose(blocks, reuse);
+  if (price_of_all(blocks, reuse, claim) <= num_free) return reuse;
+  // The source of a copy is one block more than the sequence needs by itself.
+  reuse = whole_spans(reuse);
+  propose(blocks, reuse);
+  if (price_of_all(blocks, reuse, claim) <= num_free) return reuse;
+  withdraw(blocks);
+  return std::nullopt;
+}
+
+void KvCacheManager::withdraw(SequenceBlocks& blocks) {
+  for (BlockTable& table : blocks.tables_) table.blocks_.clear(), table.first_ = 0;
 }
 
 KvCacheManager::Reuse KvCacheManager::find_reuse(SequenceBlocks& blocks, const Claim& claim) {
@@ -119,8 +136,10 @@ void KvCacheManager::propose_node(SequenceBlocks& blocks, NodeId node, std::int6
   }
 }
 
-bool KvCacheManager::affordable(const SequenceBlocks& blocks, const Reuse& reuse,
-                                std::int64_t num_tokens, std::int64_t promised) const {
+// Free blocks that the proposal takes, those of the promise among them.
+std::int64_t KvCacheManager::price_of_all(const SequenceBlocks& blocks, const Reuse& reuse,
+                                          const Claim& claim) const {
+  const auto num_tokens = static_cast<std::int64_t>(claim.tokens.size());
   std::int64_t price = 0, held = 0;
   for (std::size_t g = 0; g < groups_.size(); ++g) {
     const BlockTable& table = blocks.tables_[g];
@@ -131,7 +150,7 @@ bool KvCacheManager::affordable(const SequenceBlocks& blocks, const Reuse& reuse
     price += end - static_cast<std::int64_t>(shared_end(table, g, reuse));
     held += end - first;
   }
-  return price + std::max<std::int64_t>(0, promised - held) <= num_free();
+  return price + std::max<std::int64_t>(0, blocks_for(claim.promised_tokens) - held);
 }
 
 void KvCacheManager::take_proposed(SequenceBlocks& blocks, const Reuse& reuse,

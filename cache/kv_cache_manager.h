@@ -93,6 +93,8 @@ class KvCacheManager final {
   // Blocks for all tokens of a sequence that holds none. The tokens that need not be computed, or
   // nullopt (and nothing changed) where too few blocks are free.
   [[nodiscard]] std::optional<std::int32_t> claim(SequenceBlocks& blocks, const Claim& claim);
+  // Would it claim, were so many more blocks free? Changes nothing.
+  [[nodiscard]] bool could_claim(SequenceBlocks& blocks, const Claim& claim, std::int64_t more);
   // Slots for the tokens [num_computed, num_tokens), where those before are computed. Gives back
   // what no token from num_computed on attends to. False where too few blocks are free.
   [[nodiscard]] bool allocate_slots(SequenceBlocks& blocks, std::int64_t num_computed,
@@ -177,6 +179,9 @@ class KvCacheManager final {
                                std::int64_t num_tokens) const;
 
   // The parts of claim().
+  [[nodiscard]] std::optional<Reuse> propose_affordable(SequenceBlocks& blocks, const Claim& claim,
+                                                        std::int64_t num_free);
+  static void withdraw(SequenceBlocks& blocks);
   [[nodiscard]] Reuse find_reuse(SequenceBlocks& blocks, const Claim& claim);
   void extend_by_host(SequenceBlocks& blocks, const Claim& claim, Reuse& reuse);
   [[nodiscard]] std::size_t host_end(const SequenceBlocks& blocks, std::span<const TokenId> tokens,
@@ -192,8 +197,8 @@ class KvCacheManager final {
   void propose_node(SequenceBlocks& blocks, NodeId node, std::int64_t begin) const;
   [[nodiscard]] std::size_t shared_end(const BlockTable& table, std::size_t group,
                                        const Reuse& reuse) const;
-  [[nodiscard]] bool affordable(const SequenceBlocks& blocks, const Reuse& reuse,
-                                std::int64_t num_tokens, std::int64_t promised) const;
+  [[nodiscard]] std::int64_t price_of_all(const SequenceBlocks& blocks, const Reuse& reuse,
+                                          const Claim& claim) const;
   void take_proposed(SequenceBlocks& blocks, const Reuse& reuse, std::int64_t num_tokens);
   void place_in_tree(SequenceBlocks& blocks, const Reuse& reuse);
   void count(const Claim& claim, const Reuse& reuse);

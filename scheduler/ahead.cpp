@@ -63,14 +63,12 @@ bool Scheduler::has_to_decide(Clock::time_point now) const {
   return !reading_.empty();
 }
 
-// Whoever waits may get a seat.
-bool Scheduler::may_admit() const {
+// Whoever waits would be seated, or its pages read. Asked anew each time: blocks come free, and
+// what those that run have computed since makes it need fewer.
+bool Scheduler::may_admit() {
   if (waiting_.empty()) return false;
-  if (parked_.empty() && running_.size() == static_cast<std::size_t>(options_.max_num_seqs)) {
-    return false;
-  }
-  // Who was refused in the last plan would be refused again, unless something was freed since.
-  return &waiting_.front() != refused_ || cache_.usage().free_blocks > free_when_refused_;
+  Sequence& head = waiting_.front();
+  return may_fit(head) || may_read(head);
 }
 
 // Slots for the token after the one in flight, for all that run; nobody is preempted for them.

@@ -9,7 +9,6 @@
 namespace quire::scheduler {
 
 void Scheduler::enter_line(Sequence& sequence) {
-  refused_ = nullptr;
   if (sequence.state == SequenceState::kRunning) {
     (sequence.paused ? parked_ : running_).insert(sequence);
   } else if (sequence.stands_in_queue()) {
@@ -18,7 +17,6 @@ void Scheduler::enter_line(Sequence& sequence) {
 }
 
 void Scheduler::leave_line(Sequence& sequence) {
-  refused_ = nullptr;
   if (sequence.state == SequenceState::kRunning) {
     (sequence.paused ? parked_ : running_).erase(sequence);
   } else if (sequence.stands_in_queue()) {
@@ -52,13 +50,17 @@ void Scheduler::release_followers(Sequence& leader) {
   }
 }
 
+// There is a seat, and a lower tier may have pages of it that were not asked for too often.
+bool Scheduler::may_read(const Sequence& sequence) const {
+  const auto max_seats = static_cast<std::size_t>(options_.max_num_seqs);
+  return num_seats_taken() < max_seats && reading_.size() < max_seats &&
+         cache_.tiers().has_lower() && sequence.read_rounds < kMaxReadRounds;
+}
+
 // The head of the queue steps aside while what a lower tier has of it is read; others go on. False:
 // there is nothing to wait for.
 bool Scheduler::begin_reads(Sequence& sequence, Clock::time_point now) {
-  if (!cache_.tiers().has_lower() || sequence.read_rounds >= kMaxReadRounds ||
-      reading_.size() == static_cast<std::size_t>(options_.max_num_seqs)) {
-    return false;
-  }
+  if (!may_read(sequence)) return false;
   ++sequence.read_rounds;
   const cache::ReadTicket ticket = cache_.start_reads(sequence.blocks, claim_of(sequence));
   if (ticket == cache::kNoTicket) {

@@ -157,9 +157,6 @@ void Scheduler::schedule(Clock::time_point now, StepPlan& plan, std::vector<Toke
   plan.copies.assign(cache_.copies_out().begin(), cache_.copies_out().end());
   plan.copies.insert(plan.copies.end(), cache_.copies().begin(), cache_.copies().end());
   CHECK(!plan.rows.empty() || (running_.empty() && waiting_.empty()));  // no deadlock, ever
-  // With tokens of the budget left, whoever waits was refused.
-  refused_ = budget.takes_prefill() && !waiting_.empty() ? &waiting_.front() : nullptr;
-  free_when_refused_ = cache_.usage().free_blocks;
   num_in_flight_ = plan.empty() ? 0 : 1;
 }
 
@@ -228,10 +225,10 @@ bool Scheduler::is_protected(const Sequence& sequence) const {
 // overtakes the head (but for tenants that were served less, so many times at most): else it might
 // wait for ever for a large number of blocks.
 Sequence* Scheduler::admit_next(Clock::time_point now) {
-  const auto max_seats = static_cast<std::size_t>(options_.max_num_seqs);
-  while (!waiting_.empty() && num_seats_taken() < max_seats && begin_reads(waiting_.front(), now)) {
+  while (!waiting_.empty() && begin_reads(waiting_.front(), now)) {
   }
   if (waiting_.empty()) return nullptr;
+  const auto max_seats = static_cast<std::size_t>(options_.max_num_seqs);
   Sequence& head = waiting_.front();
   while (num_seats_taken() >= max_seats || !claim_blocks(head)) {
     if (parked_.empty()) return nullptr;
@@ -256,6 +253,17 @@ bool Scheduler::claim_blocks(Sequence& sequence) {
     sequence.reused_tokens = sequence.blocks.reused();
   }
   return true;
+}
+
+// It would get a seat and its blocks if those that are paused gave theirs: at most what they hold,
+// which is less where they share it.
+bool Scheduler::may_fit(Sequence& sequence) {
+  if (running_.size() >= static_cast<std::size_t>(options_.max_num_seqs)) return false;
+  std::int64_t given = 0;
+  for (const Sequence* paused : parked_.items()) {
+    given += paused->blocks.num_held() + paused->blocks.num_reserved();
+  }
+  return cache_.could_claim(sequence.blocks, claim_of(sequence), given);
 }
 
 cache::Claim Scheduler::claim_of(const Sequence& sequence) const {

@@ -168,13 +168,14 @@ class Scheduler final {
   [[nodiscard]] Sequence* victim_of(const Sequence& sequence) const;
   [[nodiscard]] Sequence* admit_next(Clock::time_point now);
   [[nodiscard]] bool claim_blocks(Sequence& sequence);
+  [[nodiscard]] bool may_fit(Sequence& sequence);
   void preempt(Sequence& victim);
   void plan_row(Sequence& sequence, std::int32_t num_tokens, StepBudget& budget, StepPlan& plan);
   void note_planned(Sequence& sequence, const StepPlan& plan);
 
   // The parts of schedule_ahead().
   [[nodiscard]] bool has_to_decide(Clock::time_point now) const;
-  [[nodiscard]] bool may_admit() const;
+  [[nodiscard]] bool may_admit();
   [[nodiscard]] bool obtain_slots_ahead(const StepPlan& in_flight);
 
   [[nodiscard]] cache::Claim claim_of(const Sequence& sequence) const;
@@ -190,6 +191,7 @@ class Scheduler final {
   void leave_line(Sequence& sequence);
   void follow_leader(Sequence& sequence);
   void stop_following(Sequence& sequence);
+  [[nodiscard]] bool may_read(const Sequence& sequence) const;
   [[nodiscard]] bool begin_reads(Sequence& sequence, Clock::time_point now);
   void end_reads(Clock::time_point now);
   void stop_reading(Sequence& sequence);
@@ -216,9 +218,6 @@ class Scheduler final {
   StepId last_step_{};
   std::int32_t num_in_flight_ = 0;  // steps planned whose output was not seen: the last ones
   std::vector<std::unique_ptr<Sequence>> retired_;  // ended, yet a plan in flight points to them
-  // The head of the queue that got no seat in the last plan, where nobody came or went since.
-  const Sequence* refused_ = nullptr;
-  std::int32_t free_when_refused_ = 0;  // blocks
   std::int64_t num_preemptions_ = 0;
   std::int64_t num_read_timeouts_ = 0;
   std::int64_t num_aborted_ = 0;

@@ -260,11 +260,6 @@ TEST_CASE("who waits for a seat or for blocks does not hold up those that run") 
   (seats ? options.scheduler.max_num_seqs : options.num_blocks) = seats ? 2 : 7;
   TwoInFlight t(options);
   t.rig.add({.id = 3, .prompt = 16});
-  if (!seats) {  // it was not refused yet
-    CHECK_FALSE(t.rig.schedule_ahead());
-    t.rig.update();
-    t.rig.schedule();
-  }
   REQUIRE(t.rig.schedule_ahead());
   CHECK(t.rig.row_of(3) == nullptr);
   t.rig.update_and_go_on();
@@ -275,6 +270,24 @@ TEST_CASE("who waits for a seat or for blocks does not hold up those that run") 
   t.rig.update();
   t.rig.schedule();
   CHECK(t.rig.row_of(3) != nullptr);
+}
+
+TEST_CASE("who waits for blocks starts once what it shares with another is computed") {
+  RigOptions options;
+  options.num_blocks = 20;
+  options.enable_prefix_caching = true;
+  Rig rig(options);
+  rig.add({.id = 1, .prompt = 44, .max_tokens = 34});
+  rig.add({.id = 2, .prompt = 44, .max_tokens = 2});
+  rig.schedule();
+  REQUIRE(rig.row_of(2) == nullptr);  // 11 blocks, and 9 are free
+  REQUIRE(rig.schedule_ahead());
+  rig.update_and_go_on();
+  CHECK_FALSE(rig.schedule_ahead());
+  rig.update();
+  rig.schedule();
+  REQUIRE(rig.row_of(2) != nullptr);
+  CHECK(rig.row_of(2)->num_tokens == 1);
 }
 
 TEST_CASE("no step ahead where a paused one would have to give way") {

@@ -19,18 +19,6 @@ const Sequence* find(const Core& core, SequenceId id) {
   return nullptr;
 }
 
-// Those with a seat, or those without that stand in the queue.
-std::vector<SequenceId> ids_of(const Core& core, bool seated) {
-  std::vector<SequenceId> ids;
-  for (const Sequence* sequence : core.scheduler.sequences()) {
-    const bool counts =
-        seated ? sequence->state == SequenceState::kRunning : sequence->stands_in_queue();
-    if (counts) ids.push_back(sequence->id);
-  }
-  std::sort(ids.begin(), ids.end());
-  return ids;
-}
-
 // The token in flight is its last.
 bool is_at_its_end(const Sequence& sequence) {
   return sequence.num_output_tokens() + 1 == sequence.params.max_tokens;
@@ -49,13 +37,6 @@ std::vector<AheadCheck::Place> AheadCheck::places_of(const Core& core) {
   }
   std::ranges::sort(places, {}, &Place::sequence);
   return places;
-}
-
-void AheadCheck::after_schedule(const Core& core, bool had_budget_left) {
-  seated_ = ids_of(core, true);
-  waited_ = ids_of(core, false);
-  free_blocks_ = core.cache.usage().free_blocks;
-  had_budget_left_ = had_budget_left;
 }
 
 void AheadCheck::before(const Core& core) { places_ = places_of(core); }
@@ -81,7 +62,6 @@ void AheadCheck::after(const Core& core, scheduler::Clock::time_point now) const
   }
   for (std::size_t row = 0; row < core.next.rows.size(); ++row) check_row(core, row);
   check_all_go_on(core);
-  check_nobody_waits_in_vain(core);
   const auto deadline = core.scheduler.next_deadline();
   require(!deadline || *deadline > now, "a deadline came, and a step was planned ahead");
   require(core.scheduler.stats().reading == 0, "a step ahead while pages are read");
@@ -127,22 +107,6 @@ void AheadCheck::check_all_go_on(const Core& core) const {
     require(has_row(core.next, sequence->id) != is_at_its_end(*sequence),
             "one that runs does not go on", sequence->id);
   }
-}
-
-// Whoever waits found no seat or no blocks in the last plan, and nobody came, went or gave any
-// since.
-void AheadCheck::check_nobody_waits_in_vain(const Core& core) const {
-  const auto waiting = ids_of(core, false);
-  if (waiting.empty()) return;
-  const auto seated = ids_of(core, true);
-  const bool parked = std::ranges::any_of(core.scheduler.sequences(), [](const Sequence* sequence) {
-    return sequence->state == SequenceState::kRunning && sequence->paused;
-  });
-  require(!parked, "one waits though a paused one could give way", waiting.front());
-  if (seated.size() == static_cast<std::size_t>(scenario_.scheduler.max_num_seqs)) return;
-  require(had_budget_left_ && waiting == waited_ && seated == seated_ &&
-              core.cache.usage().free_blocks <= free_blocks_,
-          "one waits that could get a seat", waiting.front());
 }
 
 }  // namespace quire::sim

@@ -2,8 +2,8 @@
 // AheadCheck: what must hold for one call of Scheduler::schedule_ahead, seen from outside. Throws
 // Violation.
 //
-// 1. It decides nothing: nobody is admitted, preempted or ended, and it says no where someone could
-//    be, or where the step in flight left someone out who runs.
+// 1. It decides nothing: nobody is admitted, preempted or ended, and it says no where the step in
+//    flight left someone out who runs. (Where someone could be admitted: PrefixCheck.)
 // 2. Each row is the token after one that the step in flight chooses, and of no sequence whose last
 //    token that is.
 
@@ -17,10 +17,6 @@ namespace quire::sim {
 
 class AheadCheck final {
  public:
-  explicit AheadCheck(const Scenario& scenario) : scenario_(scenario) {}
-
-  // After schedule(), which planned core.plan.
-  void after_schedule(const Core& core, bool had_budget_left);
   void before(const Core& core);
   // schedule_ahead() said no, or planned core.next.
   void after_no(const Core& core) const;
@@ -40,13 +36,7 @@ class AheadCheck final {
 
   void check_row(const Core& core, std::size_t row) const;
   void check_all_go_on(const Core& core) const;
-  void check_nobody_waits_in_vain(const Core& core) const;
 
-  const Scenario& scenario_;
-  std::vector<SequenceId> seated_;  // after schedule(), sorted
-  std::vector<SequenceId> waited_;
-  std::int32_t free_blocks_ = 0;
-  bool had_budget_left_ = false;
   std::vector<Place> places_;
 };
 

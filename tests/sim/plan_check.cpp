@@ -122,7 +122,6 @@ void PlanCheck::check_limits(const Core& core) {
   const std::int32_t limit =
       bounded ? options.max_num_prefill_tokens : options.max_num_batched_tokens;
   require(num_prefill_tokens <= limit, "prefill holds up those that decode");
-  had_budget_left_ = num_tokens < options.max_num_batched_tokens && num_prefill_tokens < limit;
   require(num_tokens == static_cast<std::int32_t>(core.plan.tokens.size()), "stray tokens");
   require(core.scheduler.stats().running <= options.max_num_seqs, "max_num_seqs exceeded");
   require(core.plan.rows.size() <= static_cast<std::size_t>(options.max_num_seqs), "too many rows");

@@ -29,8 +29,6 @@ class PlanCheck final {
   void before_execution_ahead(const Core& core) const;
   // Starts of sequences that had been preempted so often that their worst case was reserved.
   [[nodiscard]] std::int64_t num_guaranteed() const { return num_guaranteed_; }
-  // Whoever still waited after the last schedule() was refused: a step had tokens for it.
-  [[nodiscard]] bool had_budget_left() const { return had_budget_left_; }
 
  private:
   static constexpr std::uint64_t kSnapshotEvery = 8;  // steps
@@ -64,7 +62,6 @@ class PlanCheck final {
   std::vector<CacheSalt> written_for_;  // [block]: the tenant of its last writer
   std::map<SequenceId, std::int32_t> preemptions_;
   std::int64_t num_guaranteed_ = 0;
-  bool had_budget_left_ = false;
 };
 
 }  // namespace quire::sim

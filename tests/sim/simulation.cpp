@@ -10,6 +10,7 @@
 #include "tests/sim/fair_check.h"
 #include "tests/sim/ledger.h"
 #include "tests/sim/plan_check.h"
+#include "tests/sim/prefix_check.h"
 #include "tests/sim/scenario.h"
 #include "tests/sim/violation.h"
 
@@ -25,7 +26,7 @@ class Simulation final {
         scenario_(draw_scenario(random_)),
         ledger_(scenario_),
         plan_check_(scenario_),
-        ahead_check_(scenario_),
+        prefix_check_(scenario_),
         core_(scenario_),
         fair_check_(scenario_, core_.cache.max_tokens()) {}
 
@@ -79,6 +80,7 @@ class Simulation final {
   Ledger ledger_;
   PlanCheck plan_check_;
   AheadCheck ahead_check_;
+  PrefixCheck prefix_check_;
   Core core_;
   FairCheck fair_check_;
   scheduler::Clock::time_point now_{};
@@ -247,13 +249,14 @@ void Simulation::step(std::int32_t disturb) {
 void Simulation::plan() {
   core_.events.clear();
   plan_check_.before(core_);
+  prefix_check_.before(core_);
   fair_check_.look(core_);
   core_.scheduler.schedule(now_, core_.plan, core_.events);
   tell();
   core_.check_invariants();
   plan_check_.after(core_, now_);
   fair_check_.after(core_);
-  ahead_check_.after_schedule(core_, plan_check_.had_budget_left());
+  prefix_check_.after_schedule(core_);
   for (const scheduler::StepRow& row : core_.plan.rows) {
     ledger_.begin_at(row.sequence, row.first_position);
   }
@@ -272,6 +275,7 @@ bool Simulation::plan_ahead() {
     return false;
   }
   ahead_check_.after(core_, now_);
+  prefix_check_.after_ahead(core_);
   plan_check_.after_ahead(core_);
   fair_check_.after_ahead(core_);
   last_step_ = core_.next.step_id;
@@ -306,6 +310,7 @@ void Simulation::update() {
   count_dropped();
   core_.scheduler.update(core_.plan, core_.output, core_.events);
   fair_check_.look(core_);
+  prefix_check_.after_update(core_);
   tell();
   check();
 }
