@@ -221,7 +221,8 @@ bool Scheduler::is_protected(const Sequence& sequence) const {
   return sequence.num_preemptions >= options_.max_preemptions;
 }
 
-// The head of the queue, if it gets a seat and its blocks, for which paused ones give way. Nobody
+// The head of the queue, if it gets a seat and its blocks, for which paused ones give way, though not
+// in vain: with all that they hold it might have enough. Nobody
 // overtakes the head (but for tenants that were served less, so many times at most): else it might
 // wait for ever for a large number of blocks.
 Sequence* Scheduler::admit_next(Clock::time_point now) {
@@ -231,7 +232,7 @@ Sequence* Scheduler::admit_next(Clock::time_point now) {
   const auto max_seats = static_cast<std::size_t>(options_.max_num_seqs);
   Sequence& head = waiting_.front();
   while (num_seats_taken() >= max_seats || !claim_blocks(head)) {
-    if (parked_.empty()) return nullptr;
+    if (parked_.empty() || !may_fit(head)) return nullptr;
     preempt(parked_.back());
   }
   waiting_.note_admitted(head);

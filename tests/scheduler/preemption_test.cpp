@@ -144,5 +144,25 @@ TEST_CASE("each position of a prompt is scored once, whatever happens to the seq
   CHECK(tokens_of(all, 2).size() == 6);
 }
 
+TEST_CASE("a paused one keeps its blocks where they would not be enough for the head") {
+  RigOptions options;
+  options.num_blocks = 20;
+  Rig rig(options);
+  rig.add({.id = 1, .prompt = 40, .max_tokens = 20});
+  rig.add({.id = 2, .prompt = 12, .max_tokens = 20});
+  rig.step();
+  rig.scheduler.set_paused(SequenceId{2}, true, rig.now);
+  rig.add({.id = 3, .prompt = 60, .max_tokens = 4});
+  rig.step();
+  CHECK(rig.scheduler.stats().num_preemptions == 0);
+  CHECK(rig.row_of(3) == nullptr);
+  rig.scheduler.abort(SequenceId{1});
+  rig.step();  // 17 are free: it needs nobody's
+  CHECK(rig.scheduler.stats().num_preemptions == 0);
+  CHECK(rig.row_of(3) != nullptr);
+  rig.scheduler.set_paused(SequenceId{2}, false, rig.now);
+  rig.run();
+}
+
 }  // namespace
 }  // namespace quire::scheduler

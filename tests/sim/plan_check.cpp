@@ -63,8 +63,12 @@ void PlanCheck::before_execution_ahead(const Core& core) const {
 
 void PlanCheck::before(const Core& core) {
   ran_before_.clear();
+  held_before_.clear();
   const Sequence* first = nullptr;
   for (const Sequence* sequence : core.scheduler.sequences()) {
+    if (sequence->state == SequenceState::kRunning) {
+      held_before_[sequence->id] = sequence->blocks.num_held();
+    }
     if (!runs(*sequence)) continue;
     ran_before_.push_back(sequence->id);
     if (first == nullptr || RunsBefore{}(*sequence, *first)) first = sequence;
@@ -81,6 +85,7 @@ void PlanCheck::after(Core& core, scheduler::Clock::time_point now) {
   check_snapshot(core);
   check_writes(core, core.plan);
   check_preempted(core);
+  check_paused(core);
   check_first(core);
   check_queue(core);
   check_deadlines(core, now);
@@ -331,6 +336,22 @@ void PlanCheck::check_preempted(const Core& core) {
               "preempted while one that is paused keeps its blocks", id);
     }
   }
+}
+
+// A paused one lost its blocks: somebody got some. (Where blocks are shared, what it would give is
+// not known before.)
+void PlanCheck::check_paused(const Core& core) const {
+  if (scenario_.prefix_caching || scenario_.odds.several > 0) return;
+  const Sequence* lost = nullptr;
+  bool someone_gained = false;
+  for (const Sequence* sequence : core.scheduler.sequences()) {
+    const auto before = held_before_.find(sequence->id);
+    const std::int32_t held = before == held_before_.end() ? 0 : before->second;
+    if (sequence->blocks.num_held() > held) someone_gained = true;
+    if (sequence->paused && sequence->blocks.num_held() < held) lost = sequence;
+  }
+  require(lost == nullptr || someone_gained, "a paused one gave way in vain",
+          lost == nullptr ? SequenceId{} : lost->id);
 }
 
 // The first was not preempted, and it moves unless all the others hold what they were promised.

@@ -46,6 +46,7 @@ class PlanCheck final {
   void check_writes(Core& core, const scheduler::StepPlan& plan);
   void check_copy(Core& core, const scheduler::PageCopy& copy);
   void check_preempted(const Core& core);
+  void check_paused(const Core& core) const;
   void check_first(const Core& core) const;
   void check_queue(const Core& core);
   void check_deadlines(const Core& core, scheduler::Clock::time_point now) const;
@@ -53,6 +54,7 @@ class PlanCheck final {
   const Scenario& scenario_;
   std::optional<SequenceId> first_;              // of those that ran before
   std::vector<SequenceId> ran_before_;           // sorted
+  std::map<SequenceId, std::int32_t> held_before_;  // blocks of those that had a seat
   std::vector<std::int32_t> references_;         // [block]; scratch
   std::vector<std::int32_t> in_tables_;          // the same without copies
   std::vector<std::int32_t> references_before_;  // [block]: a step ago
