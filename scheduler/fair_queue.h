@@ -1,16 +1,21 @@
 #pragma once
 // FairQueue: sequences that wait and could run. Among those of the best priority, the tenant that
-// was served the fewest tokens comes first, and of its sequences the first by arrival.
+// was served the fewest tokens of that priority comes first, and of its sequences the first by
+// arrival.
 //
-// Start-time fair queueing: each tenant has a count of tokens served, which only grows. One that
-// comes to wait after a pause starts at the level of the tenant that was admitted last, so that it
-// neither lives on what it did not use nor pays for what others had. Owns nothing; engine thread.
+// Start-time fair queueing within each priority: a flow is a tenant's sequences of one priority,
+// and has a count of tokens served, which only grows. One that comes to wait after a pause starts
+// at the level of the flow that was admitted last, or at the least that is waiting in its priority,
+// so that it neither lives on what it did not use nor pays for what others had, or had in another
+// priority. Owns nothing; engine thread.
 // 1. One tenant: the order is that of RunsBefore.
 // 2. A tenant's sequences keep the order of RunsBefore among themselves.
-// 3. Who waits is overtaken by other tenants only while they were served less: each admission of
-//    theirs raises their count, so the number of those that overtake it is bounded.
-// 4. After construction nothing is allocated.
-// Cost: front O(tenants that wait), push and erase O(log n) amortised, join O(tenants known).
+// 3. Who waits is overtaken by other tenants of its priority only while they were served less. Each
+//    token that is computed for the first time raises a count, so what overtakes it is bounded.
+// 4. Who was served nothing starts above none of its priority that waits.
+// 5. After construction nothing is allocated.
+// Cost: front O(flows that wait), push the same where it is its flow's first, else, as erase,
+// O(log n) amortised; join O(flows known).
 
 #include <cstddef>
 #include <cstdint>
@@ -46,21 +51,23 @@ class FairQueue final {
   void check_invariants() const;
 
  private:
-  struct Tenant {
-    std::uint64_t id = 0;
+  struct Flow {
+    std::uint64_t tenant = 0;
+    std::int32_t priority = 0;
     std::int64_t served = 0;       // tokens
     std::int32_t num_present = 0;  // its sequences in the scheduler
     Sequence* first = nullptr;     // the root of those that wait: a skew heap by RunsBefore
     std::int32_t place = -1;       // in waiting_, or -1
   };
-  [[nodiscard]] Tenant& tenant_of(const Sequence& sequence);
-  [[nodiscard]] std::int32_t slot_for(std::uint64_t id);
+  [[nodiscard]] Flow& flow_of(const Sequence& sequence);
+  [[nodiscard]] std::int32_t slot_for(std::uint64_t tenant, std::int32_t priority);
+  [[nodiscard]] std::int64_t start_of(const Flow& flow) const;
   static Sequence* merge(Sequence* a, Sequence* b);
-  [[nodiscard]] static std::size_t count(const Tenant& tenant);
+  [[nodiscard]] static std::size_t count(const Flow& flow);
 
-  std::vector<Tenant> tenants_;        // known; those that are gone until their place is needed
-  std::vector<std::int32_t> waiting_;  // the tenants that have sequences here
-  std::int64_t level_ = 0;             // `served` of the tenant admitted last
+  std::vector<Flow> flows_;            // known; those that are gone until their place is needed
+  std::vector<std::int32_t> waiting_;  // the flows that have sequences here
+  std::int64_t level_ = 0;             // the most that was served to one that was admitted, by then
   std::size_t size_ = 0;
 };
 

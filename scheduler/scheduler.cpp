@@ -221,10 +221,10 @@ bool Scheduler::is_protected(const Sequence& sequence) const {
   return sequence.num_preemptions >= options_.max_preemptions;
 }
 
-// The head of the queue, if it gets a seat and its blocks, for which paused ones give way, though not
-// in vain: with all that they hold it might have enough. Nobody
-// overtakes the head (but for tenants that were served less, so many times at most): else it might
-// wait for ever for a large number of blocks.
+// The head of the queue, if it gets a seat and its blocks, for which paused ones give way, though
+// not in vain: with all that they hold it might have enough. Nobody overtakes the head (but for
+// tenants that were served less, so many times at most): else it might wait for ever for a large
+// number of blocks.
 Sequence* Scheduler::admit_next(Clock::time_point now) {
   while (!waiting_.empty() && begin_reads(waiting_.front(), now)) {
   }

@@ -51,7 +51,8 @@ struct Sequence {
 
   // The scheduler's own; meaningless to others.
   std::chrono::steady_clock::time_point expires_at{};  // deadline, or end of patience while paused
-  std::int32_t tenant_slot = -1;  // its tenant's place in the queue, and its own in its heap
+  std::int32_t flow_slot =
+      -1;  // the place in the queue of its tenant and priority, and its own there
   Sequence* heap_parent = nullptr;
   Sequence* heap_left = nullptr;
   Sequence* heap_right = nullptr;

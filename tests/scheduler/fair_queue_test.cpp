@@ -56,29 +56,38 @@ TEST_CASE("one tenant: the order of arrival, whatever was served") {
 TEST_CASE("several tenants: the queue agrees with a plain model") {
   const auto all = sequences(120, 5);
   FairQueue queue(all.size());
-  std::map<std::uint64_t, std::set<Sequence*, InOrder>> lines;
-  std::map<std::uint64_t, std::int64_t> served;
+  using Flow = std::pair<std::uint64_t, std::int32_t>;  // tenant and priority
+  const auto flow_of = [](const Sequence& s) { return Flow{s.tenant, s.priority}; };
+  std::map<Flow, std::set<Sequence*, InOrder>> lines;
+  std::map<Flow, std::int64_t> served;
   std::int64_t level = 0;
   for (const auto& sequence : all) queue.join(*sequence);
   std::mt19937 random(3);
   for (int step = 0; step < 20'000; ++step) {
     Sequence& any = *all[random() % all.size()];
-    auto& line = lines[any.tenant];
+    auto& line = lines[flow_of(any)];
     if (line.contains(&any)) {
       line.erase(&any);
       queue.erase(any);
     } else {
-      if (line.empty()) served[any.tenant] = std::max(served[any.tenant], level);
+      if (line.empty()) {
+        std::int64_t start = level;
+        for (const auto& [flow, waiting] : lines) {
+          if (flow.second == any.priority && !waiting.empty())
+            start = std::min(start, served[flow]);
+        }
+        served[flow_of(any)] = std::max(served[flow_of(any)], start);
+      }
       line.insert(&any);
       queue.push(any);
     }
     if (step % 16 == 0) queue.check_invariants();
     const Sequence* best = nullptr;
-    for (const auto& [tenant, waiting] : lines) {
+    for (const auto& [flow, waiting] : lines) {
       if (waiting.empty()) continue;
       const Sequence* first = *waiting.begin();
       const auto key = [&](const Sequence& s) {
-        return std::tuple(s.priority, served[s.tenant], s.arrival, s.id);
+        return std::tuple(s.priority, served[flow_of(s)], s.arrival, s.id);
       };
       if (best == nullptr || key(*first) < key(*best)) best = first;
     }
@@ -86,12 +95,12 @@ TEST_CASE("several tenants: the queue agrees with a plain model") {
     REQUIRE(&queue.front() == best);
     if (random() % 3 != 0) continue;
     Sequence& admitted = queue.front();
-    level = std::max(level, served[admitted.tenant]);
+    level = std::max(level, served[flow_of(admitted)]);
     queue.note_admitted(admitted);
-    lines[admitted.tenant].erase(&admitted);
+    lines[flow_of(admitted)].erase(&admitted);
     queue.erase(admitted);
     const auto tokens = static_cast<std::int64_t>(random() % 100);
-    served[admitted.tenant] += tokens;
+    served[flow_of(admitted)] += tokens;
     queue.charge(admitted, tokens);
   }
 }
@@ -137,6 +146,37 @@ TEST_CASE("a flood of one tenant does not starve another") {
     if (!apart) CHECK(flood_ended == 200);
     rig.run();
   }
+}
+
+// A tenant that was served much sends one request of a better priority, and another, that was
+// served nothing, its first; a third has many in line.
+TEST_CASE("what is served in one priority does not count in another") {
+  RigOptions options;
+  options.num_blocks = 1024;
+  options.scheduler.max_num_seqs = 1;
+  options.scheduler.max_queue_len = 2000;
+  options.scheduler.max_model_len = 4000;
+  Rig rig(options);
+  const auto of = [](std::uint64_t tenant) { return [=](Sequence& s) { s.tenant = tenant; }; };
+  rig.add({.id = 1, .prompt = 1500, .max_tokens = 1500}, of(1));
+  rig.run();
+  rig.add({.id = 2}, of(4));
+  rig.step();
+  for (std::uint64_t id = 1000; id < 1200; ++id) rig.add({.id = id}, of(3));
+  const std::int32_t priority = GENERATE(0, -1);
+  rig.add({.id = 3, .priority = priority}, of(1));
+  for (int i = 0; i < 10; ++i) rig.step();
+  rig.add({.id = 10}, of(2));
+  int others = 0;
+  for (bool ended = false; !ended;) {
+    for (const TokenEvent& event : rig.step()) {
+      if (event.finish == FinishReason::kNone) continue;
+      ended = event.sequence == SequenceId{10};
+      others += event.sequence >= SequenceId{1000} ? 1 : 0;
+    }
+  }
+  CHECK(others <= 3);
+  rig.run();
 }
 
 // One tenant's requests take ten times the tokens: it gets a tenth of the requests.

@@ -39,43 +39,68 @@ void FairCheck::Range::raise_to(const Range& other) {
 }
 
 FairCheck::FairCheck(const Scenario& scenario, std::int64_t longest)
-    : has_forgetful_queue_(scenario.num_tenants >
+    : has_forgetful_queue_(scenario.num_tenants * (scenario.odds.priority > 0 ? 3 : 1) >
                            scenario.scheduler.max_num_seqs + scenario.scheduler.max_queue_len),
-      has_priorities_(scenario.odds.priority > 0),
       bound_(2 * scenario.scheduler.max_num_seqs *
              std::min<std::int64_t>(scenario.scheduler.max_model_len, longest)),
-      tenants_(scenario.num_tenants > 1 ? static_cast<std::size_t>(scenario.num_tenants) : 0),
-      bases_(tenants_.size() * tenants_.size()) {}
+      flows_(scenario.num_tenants > 1 ? static_cast<std::size_t>(scenario.num_tenants) * kPriorities
+                                      : 0),
+      bases_(flows_.size() * flows_.size()) {}
 
-void FairCheck::sort_by_tenant(const Core& core) {
-  for (Tenant& tenant : tenants_) {
-    tenant.waiting_now.clear();
-    tenant.reading_now.clear();
-    tenant.admitted_now.clear();
-    tenant.num_present = 0;
+void FairCheck::sort_by_flow(const Core& core) {
+  for (Flow& flow : flows_) {
+    flow.waiting_now.clear();
+    flow.reading_now.clear();
+    flow.admitted_now.clear();
+    flow.num_present = 0;
   }
   for (const Sequence* sequence : core.scheduler.sequences()) {
-    Tenant& tenant = tenants_[sequence->tenant];
-    ++tenant.num_present;
-    if (waits(*sequence)) tenant.waiting_now.push_back(sequence->id);
-    if (sequence->reads != cache::kNoTicket) tenant.reading_now.push_back(sequence->id);
+    Flow& flow = flow_of(*sequence);
+    ++flow.num_present;
+    if (waits(*sequence)) flow.waiting_now.push_back(sequence->id);
+    if (sequence->reads != cache::kNoTicket) flow.reading_now.push_back(sequence->id);
   }
 }
 
+FairCheck::Flow& FairCheck::flow_of(const Sequence& sequence) {
+  return flows_[sequence.tenant * kPriorities + static_cast<std::size_t>(sequence.priority + 1)];
+}
+
+// Where a flow begins that comes to wait: at the level, or at the least of its priority that waits.
+// Those that did wait may do so still; those that have waited on with the same sequence do.
+FairCheck::Range FairCheck::start_of(const Flow& flow) const {
+  Range start = level_;
+  const auto place = static_cast<std::size_t>(&flow - flows_.data());
+  for (std::size_t f = place % kPriorities; f < flows_.size(); f += kPriorities) {
+    const Flow& other = flows_[f];
+    if (&other == &flow || other.waiting.empty()) continue;
+    start.least = std::min(start.least, other.count.least);
+    if (!share_one(other.waiting, other.waiting_now)) continue;
+    start.most = std::min(start.most, other.count.most);
+  }
+  return start;
+}
+
 void FairCheck::look(const Core& core) {
-  if (tenants_.empty()) return;
-  sort_by_tenant(core);
-  for (Tenant& tenant : tenants_) {
-    if (!tenant.waiting_now.empty() && tenant.waiting.empty()) {
-      tenant.count.raise_to(level_);
-      start_interval(tenant);
-    } else if (!tenant.waiting_now.empty() && !share_one(tenant.waiting, tenant.waiting_now)) {
-      tenant.count.most = std::max(tenant.count.most, level_.most);
-      start_interval(tenant);
+  if (flows_.empty()) return;
+  sort_by_flow(core);
+  std::vector<Range> starts;
+  for (const Flow& flow : flows_) {
+    const bool goes_on = flow.waiting_now.empty() || share_one(flow.waiting, flow.waiting_now);
+    starts.push_back(goes_on ? Range{} : start_of(flow));
+  }
+  for (std::size_t f = 0; f < flows_.size(); ++f) {
+    Flow& flow = flows_[f];
+    if (!flow.waiting_now.empty() && flow.waiting.empty()) {
+      flow.count.raise_to(starts[f]);
+      start_interval(flow);
+    } else if (!flow.waiting_now.empty() && !share_one(flow.waiting, flow.waiting_now)) {
+      flow.count.most = std::max(flow.count.most, starts[f].most);
+      start_interval(flow);
     }
-    if (tenant.num_present == 0 && has_forgetful_queue_) tenant.count.least = 0;
-    tenant.waiting = tenant.waiting_now;
-    tenant.reading = tenant.reading_now;
+    if (flow.num_present == 0 && has_forgetful_queue_) flow.count.least = 0;
+    flow.waiting = flow.waiting_now;
+    flow.reading = flow.reading_now;
   }
   ran_before_.clear();
   for (const Sequence* sequence : core.scheduler.sequences()) {
@@ -87,100 +112,102 @@ void FairCheck::look(const Core& core) {
 // In schedule() sequences come to wait before any is admitted, and those that are preempted between
 // two rows of those that run: the count is raised before or after these. Those that were admitted
 // or are being read did stand in the queue.
-void FairCheck::come_to_wait(Tenant& tenant) {
-  std::vector<SequenceId>& stood = tenant.admitted_now;
-  stood.insert(stood.end(), tenant.waiting_now.begin(), tenant.waiting_now.end());
+void FairCheck::come_to_wait(Flow& flow) {
+  std::vector<SequenceId>& stood = flow.admitted_now;
+  stood.insert(stood.end(), flow.waiting_now.begin(), flow.waiting_now.end());
   bool reads_on = false;  // or again: it may have come to wait in between
-  for (const SequenceId id : tenant.reading_now) {
-    const bool did_read = std::ranges::find(tenant.reading, id) != tenant.reading.end();
+  for (const SequenceId id : flow.reading_now) {
+    const bool did_read = std::ranges::find(flow.reading, id) != flow.reading.end();
     reads_on = reads_on || did_read;
     if (!did_read) stood.push_back(id);
   }
-  tenant.came_to_wait = tenant.waiting.empty() && !stood.empty();
-  if (tenant.came_to_wait) {
-    tenant.count.most = std::max(tenant.count.most, level_.most);
-    start_interval(tenant);
-  } else if (reads_on || !share_one(tenant.waiting, stood)) {
-    tenant.count.most = std::max(tenant.count.most, level_.most);
-    start_interval(tenant);
+  flow.came_to_wait = flow.waiting.empty() && !stood.empty();
+  if (flow.came_to_wait) {
+    flow.least_start = start_of(flow).least;
+    flow.count.most = std::max(flow.count.most, level_.most);
+    start_interval(flow);
+  } else if (reads_on || !share_one(flow.waiting, stood)) {
+    flow.count.most = std::max(flow.count.most, level_.most);
+    start_interval(flow);
   }
 }
 
 void FairCheck::raise_those_that_came() {
-  for (Tenant& tenant : tenants_) {
-    if (std::exchange(tenant.came_to_wait, false)) tenant.count.raise_to(level_);
+  for (Flow& flow : flows_) {
+    if (!std::exchange(flow.came_to_wait, false)) continue;
+    flow.count.raise_to({.least = flow.least_start, .most = level_.most});
   }
 }
 
 void FairCheck::after(const Core& core) {
-  if (tenants_.empty()) return;
-  sort_by_tenant(core);
+  if (flows_.empty()) return;
+  sort_by_flow(core);
   std::vector<const Sequence*> admitted(core.plan.rows.size(), nullptr);
   for (std::size_t i = 0; i < admitted.size(); ++i) {
     const Sequence* const sequence = find(core, core.plan.rows[i].sequence);
     const auto before = ran_before_.find(sequence->id);
     if (before != ran_before_.end() && before->second == sequence->num_preemptions) continue;
     admitted[i] = sequence;
-    tenants_[sequence->tenant].admitted_now.push_back(sequence->id);
+    flow_of(*sequence).admitted_now.push_back(sequence->id);
   }
-  for (Tenant& tenant : tenants_) come_to_wait(tenant);
+  for (Flow& flow : flows_) come_to_wait(flow);
   for (std::size_t i = 0; i < admitted.size(); ++i) {
     if (admitted[i] != nullptr) {
       raise_those_that_came();
       admit(core, *admitted[i]);
     }
-    charge(core.plan.rows[i], tenants_[find(core, core.plan.rows[i].sequence)->tenant]);
+    charge(core.plan.rows[i], flow_of(*find(core, core.plan.rows[i].sequence)));
   }
   raise_those_that_came();
-  for (Tenant& tenant : tenants_) {
-    tenant.waiting = tenant.waiting_now;
-    tenant.reading = tenant.reading_now;
+  for (Flow& flow : flows_) {
+    flow.waiting = flow.waiting_now;
+    flow.reading = flow.reading_now;
   }
   compare_served();
 }
 
 void FairCheck::after_ahead(const Core& core) {
-  if (tenants_.empty()) return;
+  if (flows_.empty()) return;
   for (const scheduler::StepRow& row : core.next.rows) {
-    charge(row, tenants_[find(core, row.sequence)->tenant]);
+    charge(row, flow_of(*find(core, row.sequence)));
   }
   compare_served();
 }
 
 void FairCheck::admit(const Core& core, const Sequence& sequence) {
-  const Tenant& tenant = tenants_[sequence.tenant];
+  const Flow& flow = flow_of(sequence);
   for (const Sequence* other : core.scheduler.sequences()) {
     if (other->tenant == sequence.tenant || other->priority != sequence.priority) continue;
-    require(!waits(*other) || tenant.count.least <= tenants_[other->tenant].count.most,
+    require(!waits(*other) || flow.count.least <= flow_of(*other).count.most,
             "overtaken by a tenant that was served more", other->id);
   }
-  level_.raise_to(tenant.count);
+  level_.raise_to(flow.count);
 }
 
 // Each position counts once, however often it is computed.
-void FairCheck::charge(const scheduler::StepRow& row, Tenant& tenant) {
+void FairCheck::charge(const scheduler::StepRow& row, Flow& flow) {
   std::int32_t& charged = charged_[row.sequence];
   const std::int32_t tokens = std::max(0, row.context_len - std::max(charged, row.first_position));
   charged = std::max(charged, row.context_len);
-  tenant.count.add(tokens);
-  tenant.served += tokens;
+  flow.count.add(tokens);
+  flow.served += tokens;
 }
 
-void FairCheck::start_interval(const Tenant& tenant) {
-  const auto a = static_cast<std::size_t>(&tenant - tenants_.data());
-  for (std::size_t b = 0; b < tenants_.size(); ++b) {
-    base(a, b) = tenant.served - tenants_[b].served;
+void FairCheck::start_interval(const Flow& flow) {
+  const auto a = static_cast<std::size_t>(&flow - flows_.data());
+  for (std::size_t b = 0; b < flows_.size(); ++b) {
+    base(a, b) = flow.served - flows_[b].served;
     base(b, a) = -base(a, b);
   }
 }
 
 void FairCheck::compare_served() {
-  if (has_priorities_ || tenants_.size() > kMaxCompared) return;
-  for (std::size_t a = 0; a < tenants_.size(); ++a) {
-    for (std::size_t b = a + 1; b < tenants_.size(); ++b) {
-      if (tenants_[a].waiting.empty() || tenants_[b].waiting.empty()) continue;
+  if (flows_.size() > kMaxCompared * kPriorities) return;
+  for (std::size_t a = 0; a < flows_.size(); ++a) {
+    for (std::size_t b = a + kPriorities; b < flows_.size(); b += kPriorities) {
+      if (flows_[a].waiting.empty() || flows_[b].waiting.empty()) continue;
       ++num_compared_;
-      const std::int64_t more = tenants_[a].served - tenants_[b].served - base(a, b);
+      const std::int64_t more = flows_[a].served - flows_[b].served - base(a, b);
       require(std::max(more, -more) <= bound_, "tenants that wait are served too unequally");
     }
   }
