@@ -57,6 +57,24 @@ bool Scheduler::may_read(const Sequence& sequence) const {
          cache_.tiers().has_lower() && sequence.read_rounds < kMaxReadRounds;
 }
 
+// It goes on without them, or not at all: the first of them that can computes their prompt for the
+// others. Those that could do nothing but wait for it would each compute it else.
+void Scheduler::pass_on_followers(Sequence& leader) {
+  Sequence* heir = nullptr;
+  for (Sequence* f = leader.first_follower; f != nullptr; f = f->next_follower) {
+    if (!f->paused && (heir == nullptr || RunsBefore{}(*f, *heir))) heir = f;
+  }
+  if (heir == nullptr) return release_followers(leader);
+  stop_following(*heir);
+  CHECK(heir->first_follower == nullptr);
+  heir->first_follower = std::exchange(leader.first_follower, nullptr);
+  for (Sequence* f = heir->first_follower; f != nullptr; f = f->next_follower) {
+    f->leader = heir->id;
+    f->waits_for = heir;
+  }
+  enter_line(*heir);
+}
+
 // The head of the queue steps aside while what a lower tier has of it is read; others go on. False:
 // there is nothing to wait for.
 bool Scheduler::begin_reads(Sequence& sequence, Clock::time_point now) {

@@ -121,7 +121,7 @@ void Scheduler::set_paused(SequenceId id, bool paused, Clock::time_point now) {
   if (sequence == nullptr || sequence->paused == paused) return;
   leave_line(*sequence);
   expiry_.erase(*sequence);
-  if (paused) release_followers(*sequence);
+  if (paused) pass_on_followers(*sequence);
   sequence->paused = paused;
   sequence->paused_since = now;
   sequence->expires_at = expiry_of(*sequence);
@@ -189,7 +189,11 @@ StepBudget Scheduler::step_budget() const {
 }
 
 std::int32_t Scheduler::next_chunk(const Sequence& sequence, const StepBudget& budget) const {
-  const std::int32_t chunk = budget.chunk(sequence.num_missing_tokens());
+  std::int32_t chunk = budget.chunk(sequence.num_missing_tokens());
+  // What it computes is shared from there on.
+  if (sequence.first_follower != nullptr) {
+    chunk = std::min(chunk, std::max(1, sequence.num_missing_tokens() - 1));
+  }
   return options_.max_chunk > 0 ? std::min(chunk, options_.max_chunk) : chunk;
 }
 
@@ -325,7 +329,7 @@ void Scheduler::remove(Sequence& sequence, FinishReason finish) {
   leave_line(sequence);
   stop_following(sequence);
   stop_reading(sequence);
-  release_followers(sequence);
+  pass_on_followers(sequence);
   expiry_.erase(sequence);
   waiting_.leave(sequence);
   cache_.free(sequence.blocks);

@@ -20,8 +20,9 @@
 //    to two steps in flight may still read and write them. What makes that safe: steps run in
 //    order, each after the one before it has read and written, and a block is given out to a later
 //    step.
-// 6. A sequence with a leader (n > 1) starts when the leader has computed their prompt, and shares
-//    its blocks; where the leader is gone, paused or computes no more, it starts by itself.
+// 6. A sequence with a leader (n > 1) starts when the leader has computed their prompt but for its
+//    last token, which is then computed in one step with theirs: else it might end before they share
+//    its blocks. Where the leader goes or is paused before that, the first of them leads the others.
 // 7. A sequence whose pages a lower tier may have waits for them outside the queue, read_timeout at
 //    the most and kMaxReadRounds times; those after it go on meanwhile.
 // 8. At most two steps are in flight, the later one planned by schedule_ahead(). What each sequence
@@ -196,6 +197,7 @@ class Scheduler final {
   void end_reads(Clock::time_point now);
   void stop_reading(Sequence& sequence);
   void release_followers(Sequence& leader);
+  void pass_on_followers(Sequence& leader);
   void remove(Sequence& sequence, FinishReason finish);
 
   void check_sequence(const Sequence& sequence) const;

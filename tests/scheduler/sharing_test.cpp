@@ -134,5 +134,58 @@ TEST_CASE("followers start by themselves when the leader is aborted, paused or f
   }
 }
 
+// Nine of a prompt of 100 tokens that end with their first token, and the tree keeps nothing.
+TEST_CASE("a leader that ends at once has shared its prompt before") {
+  RigOptions options;
+  options.num_blocks = 256;
+  options.scheduler.max_num_seqs = 9;
+  options.scheduler.max_num_batched_tokens = 512;
+  const std::int32_t max_tokens = GENERATE(1, 2);
+  Rig rig(options);
+  for (std::uint64_t id = 1; id <= 9; ++id) {
+    rig.add({.id = id, .prompt = 100, .max_tokens = max_tokens}, [&](Sequence& s) {
+      s.choice = static_cast<std::int32_t>(id) - 1;
+      if (id > 1) s.leader = SequenceId{1};
+    });
+  }
+  std::size_t computed = 0;
+  while (!rig.scheduler.idle()) {
+    computed += rig.schedule().tokens.size();
+    rig.update();
+  }
+  CHECK(computed == 100u + 8 + 9 * static_cast<std::size_t>(max_tokens - 1));
+}
+
+TEST_CASE("when a leader goes before its prompt is computed, the first follower leads the others") {
+  const int what = GENERATE(0, 1, 2);
+  RigOptions options;
+  options.scheduler.max_num_batched_tokens = 8;
+  Rig rig(options);
+  for (std::uint64_t id = 1; id <= 4; ++id) {
+    rig.add({.id = id, .prompt = 20, .max_tokens = 2}, [&](Sequence& s) {
+      s.choice = static_cast<std::int32_t>(id) - 1;
+      if (id > 1) s.leader = SequenceId{1};
+      if (id == 1) s.deadline = rig.now + std::chrono::seconds(1);
+    });
+  }
+  rig.scheduler.set_paused(SequenceId{2}, true, rig.now);  // the first that can is the third
+  rig.step();
+  if (what == 0) rig.scheduler.abort(SequenceId{1});
+  if (what == 1) rig.scheduler.set_paused(SequenceId{1}, true, rig.now);
+  if (what == 2) rig.now += std::chrono::seconds(1);
+  rig.check();
+  rig.step();
+  rig.scheduler.set_paused(SequenceId{2}, false, rig.now);
+  while (rig.plan.rows.size() == 1) {
+    CHECK(rig.row_of(3) != nullptr);
+    CHECK(rig.row_of(3)->context_len < 20);
+    rig.step();
+  }
+  REQUIRE(rig.plan.rows.size() == 3);
+  for (const std::uint64_t id : {2u, 3u, 4u}) CHECK(rig.row_of(id)->first_position == 19);
+  rig.scheduler.abort(SequenceId{1});
+  rig.run();
+}
+
 }  // namespace
 }  // namespace quire::scheduler

@@ -154,6 +154,10 @@ void PlanCheck::check_rows(const Core& core) const {
         std::equal(tokens, tokens + row.num_tokens, sequence->tokens.begin() + row.first_position),
         "row with other tokens", row.sequence);
     check_tables(core.plan, *sequence, row);
+    // The others of its request share what is computed before it can end.
+    require(sequence->first_follower == nullptr || row.context_len < sequence->num_prompt_tokens ||
+                row.num_tokens == 1,
+            "a leader may end before its followers share", row.sequence);
     seen.push_back(row.sequence);
   }
   std::sort(seen.begin(), seen.end());
