@@ -226,6 +226,13 @@ std::size_t KvCacheManager::max_tier_copies() const {
   return tiers_.enabled() ? 2 * static_cast<std::size_t>(pool_.num_blocks()) : 0;
 }
 
+bool KvCacheManager::copies_can_wait() const {
+  const auto num_slots = static_cast<std::size_t>(tiers_.host().num_slots());
+  return copies_.empty() && slots_out_.size() <= std::min(kMaxSpansWaiting, num_slots / 4) &&
+         std::ranges::all_of(copies_out_,
+                             [this](const BlockCopy& copy) { return prefix_.holds(copy.from); });
+}
+
 void KvCacheManager::finish_copies(bool done) {
   for (const BlockCopy& copy : copies_) {
     if (copy.kind != CopyKind::kCopyOnWrite) continue;

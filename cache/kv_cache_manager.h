@@ -131,6 +131,11 @@ class KvCacheManager final {
   // what an earlier one writes.
   [[nodiscard]] std::span<const BlockCopy> copies_out() const { return copies_out_; }
   [[nodiscard]] std::span<const BlockCopy> copies() const { return copies_; }
+  // A step without any of them may come first: all go out, they are few, and what they read are pages
+  // of the tree still, which no step writes. Ask once the step has all its blocks: a page leaves the
+  // tree before its block is given to anyone, which makes this false, and then the step that writes
+  // the block copies the page first.
+  [[nodiscard]] bool copies_can_wait() const;
   // done: the step did them; else it will never be heard of again.
   void finish_copies(bool done = true);
 
@@ -224,6 +229,10 @@ class KvCacheManager final {
                    prefix_.place_in_node(group, i)};
   }
   void commit_page(BlockId& entry, NodeId node, std::size_t group, std::int32_t i);
+
+  // So many spans wait to go out together: a step with copies is computed alone, before the next is
+  // planned.
+  static constexpr std::size_t kMaxSpansWaiting = 32;
 
   const KvCacheSpec spec_;
   const bool enable_prefix_caching_;

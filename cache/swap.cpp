@@ -1,8 +1,8 @@
 // What of a sequence's pages lies off the device: KvCacheManager's part in swapping.
 //
-// A span that is full is copied to the host tier once, in the step after the one that computed it;
-// so a preempted sequence's pages are below already, and swapping it out only gives its blocks
-// back. Swapping in is a claim that finds them there.
+// A span that is full is copied to the host tier once: a few wait to go together, and none longer
+// than its block is free. So swapping a preempted sequence out only gives its blocks back, and
+// swapping in is a claim that finds its pages in the tree or there.
 
 #include <algorithm>
 

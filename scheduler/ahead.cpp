@@ -1,7 +1,11 @@
 // A step planned while the one before it runs: Scheduler::schedule_ahead.
 //
 // It decides nothing: it goes on with what runs, and says no where schedule() has something to
-// decide. So who is admitted, preempted, ended or waited for is settled there alone.
+// decide. So who is admitted, preempted, ended or waited for is settled there alone. It copies
+// nothing either: a step with copies is alone, and pages on their way out wait for one while they
+// can.
+
+#include <algorithm>
 
 #include "proto/check.h"
 #include "scheduler/row_builder.h"
@@ -37,9 +41,11 @@ bool Scheduler::schedule_ahead(Clock::time_point now, const StepPlan& in_flight,
   CHECK_EQ(num_in_flight_, 1);
   CHECK(in_flight.step_id == last_step_);
   next.clear();
-  if (has_to_decide(now) || !is_one_choice_each(in_flight)) return false;
-  if (!obtain_slots_ahead(in_flight) || may_admit()) return false;
   cache_.poll_tiers();
+  if (has_to_decide(now) || !in_flight.copies.empty() || !is_one_choice_each(in_flight)) {
+    return false;
+  }
+  if (!obtain_slots_ahead(in_flight) || !cache_.copies_can_wait() || may_admit()) return false;
   next.step_id = StepId{static_cast<std::uint64_t>(last_step_) + 1};
   for (std::size_t r = 0; r < in_flight.rows.size(); ++r) {
     Sequence* const sequence = index_.find(in_flight.rows[r].sequence);
@@ -59,8 +65,7 @@ bool Scheduler::has_to_decide(Clock::time_point now) const {
   const auto every = static_cast<std::uint64_t>(options_.force_preempt_every);
   if (every != 0 && (static_cast<std::uint64_t>(last_step_) + 1) % every == 0) return true;
   if (!expiry_.empty() && expiry_.front().expires_at <= now) return true;
-  if (!cache_.copies().empty() || !cache_.copies_out().empty()) return true;
-  return !reading_.empty();
+  return std::ranges::any_of(reading_, [&](const Sequence* s) { return has_read(*s, now); });
 }
 
 // Whoever waits would be seated, or its pages read. Asked anew each time: blocks come free, and

@@ -92,12 +92,16 @@ bool Scheduler::begin_reads(Sequence& sequence, Clock::time_point now) {
   return true;
 }
 
-// Those whose pages have come, or have not come in time, are back in the queue.
+// Its pages have come, or have not come in time.
+bool Scheduler::has_read(const Sequence& sequence, Clock::time_point now) const {
+  return !cache_.is_reading(sequence.reads) || sequence.reads_until <= now;
+}
+
+// Those are back in the queue.
 void Scheduler::end_reads(Clock::time_point now) {
   std::erase_if(reading_, [&](Sequence* sequence) {
-    const bool late = sequence->reads_until <= now;
-    if (cache_.is_reading(sequence->reads) && !late) return false;
-    if (late) {
+    if (!has_read(*sequence, now)) return false;
+    if (sequence->reads_until <= now) {
       ++num_read_timeouts_;
       sequence->read_rounds = kMaxReadRounds;
     }

@@ -154,8 +154,10 @@ void Scheduler::schedule(Clock::time_point now, StepPlan& plan, std::vector<Toke
     if (admitted == nullptr) break;
     plan_row(*admitted, next_chunk(*admitted, budget), budget, plan);
   }
-  plan.copies.assign(cache_.copies_out().begin(), cache_.copies_out().end());
-  plan.copies.insert(plan.copies.end(), cache_.copies().begin(), cache_.copies().end());
+  if (!cache_.copies_can_wait()) {
+    plan.copies.assign(cache_.copies_out().begin(), cache_.copies_out().end());
+    plan.copies.insert(plan.copies.end(), cache_.copies().begin(), cache_.copies().end());
+  }
   CHECK(!plan.rows.empty() || (running_.empty() && waiting_.empty()));  // no deadlock, ever
   num_in_flight_ = plan.empty() ? 0 : 1;
 }

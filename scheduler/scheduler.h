@@ -27,7 +27,9 @@
 //    the most and kMaxReadRounds times; those after it go on meanwhile.
 // 8. At most two steps are in flight, the later one planned by schedule_ahead(). What each sequence
 //    is told is the same with and without: a row ahead of which the step before made nothing (its
-//    sequence ended, or the token is to be computed again) is dropped in update().
+//    sequence ended, or the token is to be computed again) is dropped in update(). A step with
+//    copies is alone in flight; until then pages on their way out stay as they are
+//    (KvCacheManager::copies_can_wait).
 // 9. After construction, no method allocates memory: the caller allocates the sequence and gives it
 //    (make_room_in), the plan and the events (reserve) their capacity.
 // Cost of a step: O(running + tokens + blocks of the rows), and O(log n) for each of n sequences
@@ -194,6 +196,7 @@ class Scheduler final {
   void stop_following(Sequence& sequence);
   [[nodiscard]] bool may_read(const Sequence& sequence) const;
   [[nodiscard]] bool begin_reads(Sequence& sequence, Clock::time_point now);
+  [[nodiscard]] bool has_read(const Sequence& sequence, Clock::time_point now) const;
   void end_reads(Clock::time_point now);
   void stop_reading(Sequence& sequence);
   void release_followers(Sequence& leader);

@@ -5,6 +5,8 @@
 
 #include <catch2/catch.hpp>  // after ours: its CHECK is the one meant here
 
+#include <algorithm>
+
 namespace quire::scheduler {
 namespace {
 
@@ -352,6 +354,72 @@ TEST_CASE("no step ahead while pages are copied") {
   rig.update();
   rig.schedule();
   CHECK(rig.schedule_ahead());
+}
+
+RigOptions with_host_memory() {
+  RigOptions options;
+  options.enable_prefix_caching = true;
+  options.num_blocks = 2048;
+  options.num_host_slots = 2048;
+  options.scheduler.max_num_seqs = 32;
+  options.scheduler.max_num_batched_tokens = 2048;
+  options.scheduler.max_model_len = 256;
+  return options;
+}
+
+TEST_CASE("pages on their way out wait, and go before their block is written again") {
+  RigOptions options = with_host_memory();
+  options.num_blocks = 4;
+  Rig rig(options);
+  rig.add({.id = 1, .prompt = 8, .max_tokens = 8});
+  rig.step();  // two pages are full
+  REQUIRE(rig.cache.copies_out().size() == 2);
+  const BlockId last = rig.cache.copies_out()[1].from;
+  rig.schedule();
+  CHECK(rig.plan.copies.empty());
+  REQUIRE(rig.schedule_ahead());
+  CHECK(rig.next.copies.empty());
+  rig.update_and_go_on();
+  rig.update();
+  CHECK(rig.cache.copies_out().size() == 2);
+  rig.scheduler.abort(SequenceId{1});
+  rig.add({.id = 2, .prompt = 12, .max_tokens = 3}, [](Sequence& s) { s.tokens[0] = 7; });
+  rig.schedule();  // takes three blocks of four
+  CHECK(rig.plan.copies.size() == 2);
+  CHECK(rig.plan.copies[1].from == last);
+  CHECK(std::ranges::count(rig.plan.block_ids, last) == 1);
+  rig.update();
+}
+
+TEST_CASE("no step ahead in whose block is a page that has yet to go out") {
+  RigOptions options = with_host_memory();
+  options.num_blocks = 3;
+  Rig rig(options);
+  rig.add({.id = 1, .prompt = 4, .max_tokens = 1}, [](Sequence& s) { s.tokens[0] = 7; });
+  rig.add({.id = 2, .prompt = 6, .max_tokens = 6});
+  rig.step();
+  REQUIRE(rig.cache.copies_out().size() == 2);  // a page of each; the first has ended
+  rig.schedule();                               // its seventh token
+  CHECK(rig.plan.copies.empty());
+  REQUIRE(rig.schedule_ahead());  // the eighth
+  rig.update_and_go_on();
+  CHECK_FALSE(rig.schedule_ahead());  // the ninth, in the block of the first
+  rig.update();
+  rig.schedule();
+  CHECK(rig.plan.copies.size() == 3);
+  rig.update();
+}
+
+TEST_CASE("with host memory most steps are planned ahead all the same") {
+  Rig rig(with_host_memory());
+  for (std::uint64_t id = 1; id <= 32; ++id) {
+    rig.add({.id = id, .prompt = static_cast<std::int32_t>(id), .max_tokens = 200},
+            [id](Sequence& s) { s.tokens[0] = static_cast<TokenId>(id); });
+  }
+  int num_ahead = 0;
+  run_ahead(rig, num_ahead);
+  CHECK(num_ahead >= 120);
+  CHECK(rig.cache.tiers().stats().host_writes >= 32 * 49);
 }
 
 }  // namespace

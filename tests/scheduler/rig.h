@@ -26,6 +26,7 @@ struct RigOptions {
   std::int32_t block_size = 4;
   // Off: most tests ask who gets which blocks, and all their prompts begin alike.
   bool enable_prefix_caching = false;
+  std::int32_t num_host_slots = 0;
   SchedulerOptions scheduler = {.max_num_seqs = 8,
                                 .max_num_batched_tokens = 64,
                                 .max_queue_len = 64,
@@ -44,7 +45,8 @@ class Rig final {
  public:
   explicit Rig(RigOptions options = {})
       : cache({.num_blocks = options.num_blocks,
-               .enable_prefix_caching = options.enable_prefix_caching},
+               .enable_prefix_caching = options.enable_prefix_caching,
+               .num_host_slots = options.num_host_slots},
               test_spec(options.block_size)),
         scheduler(options.scheduler, cache) {
     scheduler.reserve(plan, events);

@@ -51,8 +51,8 @@ void AheadCheck::after(const Core& core, scheduler::Clock::time_point now) const
           "a step ahead without the next number");
   require(!core.next.rows.empty(), "a step ahead of nothing");
   require(core.next.copies.empty() && core.plan.copies.empty(), "a step ahead among copies");
-  require(core.cache.copies().empty() && core.cache.copies_out().empty(),
-          "a step ahead while copies are due");
+  require(core.cache.copies().empty(), "a step ahead while copies are due");
+  check_waiting_copies(core);
   const auto& in_flight = core.plan;
   require(core.next.samples.size() == core.next.rows.size() &&
               core.next.tokens.size() == core.next.rows.size(),
@@ -64,7 +64,31 @@ void AheadCheck::after(const Core& core, scheduler::Clock::time_point now) const
   check_all_go_on(core);
   const auto deadline = core.scheduler.next_deadline();
   require(!deadline || *deadline > now, "a deadline came, and a step was planned ahead");
-  require(core.scheduler.stats().reading == 0, "a step ahead while pages are read");
+  for (const Sequence* sequence : core.scheduler.sequences()) {
+    if (sequence->reads == cache::kNoTicket) continue;
+    require(core.cache.is_reading(sequence->reads) && sequence->reads_until > now,
+            "a step ahead though pages have come", sequence->id);
+  }
+}
+
+// What is to go out later is written by neither step before it does.
+void AheadCheck::check_waiting_copies(const Core& core) const {
+  std::vector<BlockId> sources;
+  for (const cache::BlockCopy& copy : core.cache.copies_out()) sources.push_back(copy.from);
+  if (sources.empty()) return;
+  require(2 * sources.size() <= core.host.written_for.size(), "half of host memory waits for pages");
+  for (const scheduler::StepPlan* plan : {&core.plan, &core.next}) {
+    for (const StepRow& row : plan->rows) {
+      const Sequence* const sequence = find(core, row.sequence);
+      if (sequence == nullptr) continue;
+      for (std::size_t g = 0; g < scenario_.groups.size(); ++g) {
+        const auto at = static_cast<std::size_t>(row.first_position / scenario_.groups[g].block_size);
+        const BlockId written = sequence->blocks.table(g).blocks()[at];
+        require(std::ranges::find(sources, written) == sources.end(),
+                "a page is written before it went out", row.sequence);
+      }
+    }
+  }
 }
 
 void AheadCheck::check_row(const Core& core, std::size_t row) const {

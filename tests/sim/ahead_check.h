@@ -17,6 +17,8 @@ namespace quire::sim {
 
 class AheadCheck final {
  public:
+  explicit AheadCheck(const Scenario& scenario) : scenario_(scenario) {}
+
   void before(const Core& core);
   // schedule_ahead() said no, or planned core.next.
   void after_no(const Core& core) const;
@@ -34,9 +36,11 @@ class AheadCheck final {
   };
   [[nodiscard]] static std::vector<Place> places_of(const Core& core);
 
+  void check_waiting_copies(const Core& core) const;
   void check_row(const Core& core, std::size_t row) const;
   void check_all_go_on(const Core& core) const;
 
+  const Scenario& scenario_;
   std::vector<Place> places_;
 };
 

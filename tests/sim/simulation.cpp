@@ -26,6 +26,7 @@ class Simulation final {
         scenario_(draw_scenario(random_)),
         ledger_(scenario_),
         plan_check_(scenario_),
+        ahead_check_(scenario_),
         prefix_check_(scenario_),
         core_(scenario_),
         fair_check_(scenario_, core_.cache.max_tokens()) {}
@@ -274,6 +275,8 @@ bool Simulation::plan_ahead() {
     ahead_check_.after_no(core_);
     return false;
   }
+  if (!core_.cache.copies_out().empty()) count(Count::kAheadOfCopies);
+  if (core_.scheduler.stats().reading > 0) count(Count::kAheadOfReads);
   ahead_check_.after(core_, now_);
   prefix_check_.after_ahead(core_);
   plan_check_.after_ahead(core_);
@@ -454,6 +457,8 @@ const char* name_of(Count count) {
                                            "tokens computed",
                                            "steps planned ahead",
                                            "steps not planned ahead",
+                                           "steps ahead while pages wait to go out",
+                                           "steps ahead while pages are read",
                                            "steps ahead computed early",
                                            "rows ahead that were dropped",
                                            "rows ahead of a choice put off",

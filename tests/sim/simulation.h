@@ -14,6 +14,8 @@ enum class Count : std::uint8_t {
   kTokens,                // computed
   kStepsAhead,            // planned while another ran
   kNotAhead,              // asked for and refused
+  kAheadOfCopies,         // planned while pages wait to go out
+  kAheadOfReads,          // planned while someone's pages are read
   kExecutedEarly,         // computed before the result of the one before was seen
   kDroppedRows,           // ahead, of sequences that had ended or been set back
   kSetBack,               // of these: the choice before was put off
