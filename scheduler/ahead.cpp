@@ -42,9 +42,7 @@ bool Scheduler::schedule_ahead(Clock::time_point now, const StepPlan& in_flight,
   CHECK(in_flight.step_id == last_step_);
   next.clear();
   cache_.poll_tiers();
-  if (has_to_decide(now) || !in_flight.copies.empty() || !is_one_choice_each(in_flight)) {
-    return false;
-  }
+  if (has_to_decide(now) || !is_one_choice_each(in_flight)) return false;
   if (!obtain_slots_ahead(in_flight) || !cache_.copies_can_wait() || may_admit()) return false;
   next.step_id = StepId{static_cast<std::uint64_t>(last_step_) + 1};
   for (std::size_t r = 0; r < in_flight.rows.size(); ++r) {

@@ -143,12 +143,15 @@ void Scheduler::schedule(Clock::time_point now, StepPlan& plan, std::vector<Toke
   // Each catches up towards its last token. Those that hold blocks come first, and a victim always
   // comes after the one that needs its block: what is planned stays planned.
   StepBudget budget = step_budget();
+  const Sequence* const quick = share_prefill(budget);
   for (std::size_t i = 0; i < running_.size() && budget.tokens() > 0; ++i) {
     Sequence& sequence = running_[i];
+    if (&sequence == quick) budget.open();
     const std::int32_t num_tokens = next_chunk(sequence, budget);
     if (num_tokens == 0 || !obtain_slots(sequence, num_tokens)) continue;  // it waits as it is
     plan_row(sequence, num_tokens, budget, plan);
   }
+  budget.open();
   while (budget.takes_prefill()) {
     Sequence* const admitted = admit_next(now);
     if (admitted == nullptr) break;
@@ -188,6 +191,35 @@ StepBudget Scheduler::step_budget() const {
   const auto decodes = [](const Sequence* s) { return s->num_missing_tokens() == 1; };
   const bool anyone_decodes = std::any_of(running.begin(), running.end(), decodes);
   return {tokens, anyone_decodes ? options_.max_num_prefill_tokens : tokens};
+}
+
+// Sets tokens aside for the prompt that can be finished soonest beside a long one, and says which:
+// one that runs, or the head of the queue. Where the first prompt is finished in this step, or is
+// the shortest itself, it has what it needs.
+const Sequence* Scheduler::share_prefill(StepBudget& budget) {
+  const Sequence* first = nullptr;
+  const Sequence* quick = nullptr;
+  std::int32_t num_decoding = 0;
+  const auto consider = [&](const Sequence& s) {
+    const Sequence& best = quick == nullptr ? *first : *quick;
+    if (s.priority <= first->priority && s.num_missing_tokens() < best.num_missing_tokens()) {
+      quick = &s;
+    }
+  };
+  for (const Sequence* s : running_.items()) {
+    if (s->num_missing_tokens() == 1) {
+      ++num_decoding;
+    } else if (first == nullptr) {
+      first = s;
+    } else {
+      consider(*s);
+    }
+  }
+  const std::int32_t left = budget.prefill_beside(num_decoding);
+  if (first == nullptr || first->num_missing_tokens() <= left || left < 2) return nullptr;
+  if (!waiting_.empty() && may_fit(waiting_.front())) consider(waiting_.front());
+  if (quick != nullptr) budget.share(left, std::min(quick->num_missing_tokens(), left / 2));
+  return quick;
 }
 
 std::int32_t Scheduler::next_chunk(const Sequence& sequence, const StepBudget& budget) const {

@@ -30,7 +30,11 @@
 //    sequence ended, or the token is to be computed again) is dropped in update(). A step with
 //    copies is alone in flight; until then pages on their way out stay as they are
 //    (KvCacheManager::copies_can_wait).
-// 9. After construction, no method allocates memory: the caller allocates the sequence and gives it
+// 9. A prompt that is not finished in this step, the first of its priority, takes at most half of
+//    the tokens for prompts while one with fewer tokens to go could take them: of those that run and
+//    the head of the queue the one with the fewest. So what waits for a short prompt's first token
+//    are shorter ones, not the length of a long one, which is computed at half the speed at least.
+// 10. After construction, no method allocates memory: the caller allocates the sequence and gives it
 //    (make_room_in), the plan and the events (reserve) their capacity.
 // Cost of a step: O(running + tokens + blocks of the rows), and O(log n) for each of n sequences
 // that comes or goes.
@@ -165,6 +169,7 @@ class Scheduler final {
   // The parts of schedule().
   void end_expired(Clock::time_point now, std::vector<TokenEvent>& events);
   [[nodiscard]] StepBudget step_budget() const;
+  [[nodiscard]] const Sequence* share_prefill(StepBudget& budget);
   [[nodiscard]] std::int32_t next_chunk(const Sequence& sequence, const StepBudget& budget) const;
   [[nodiscard]] bool obtain_slots(Sequence& sequence, std::int32_t num_tokens);
   void force_preemption();

@@ -204,5 +204,68 @@ TEST_CASE("block ids of a row are the sequence's own, in order of position") {
   CHECK(std::adjacent_find(ids.begin(), ids.end()) == ids.end());
 }
 
+// One decodes; then comes a prompt of 2000 tokens, and one that waits behind it.
+struct BesideLong {
+  BesideLong() : rig(options()) {
+    rig.add({.id = 9, .prompt = 4, .max_tokens = 2000});
+    rig.step();
+    rig.add({.id = 1, .prompt = 2000, .max_tokens = 2});
+    rig.step();
+  }
+  static RigOptions options() {
+    RigOptions options;
+    options.num_blocks = 4096;
+    options.scheduler.max_model_len = 4096;
+    options.scheduler.max_num_prefill_tokens = 16;
+    return options;
+  }
+  Rig rig;
+};
+
+TEST_CASE("a long prompt leaves half of what prompts get to the shortest beside it") {
+  BesideLong t;
+  CHECK(t.rig.row_of(1)->num_tokens == 16);
+  const std::int32_t prompt = GENERATE(4, 8, 20);
+  t.rig.add({.id = 2, .prompt = prompt, .max_tokens = 2}, [](Sequence& s) { s.tenant = 2; });
+  for (std::int32_t left = prompt; left > 0; left -= 8) {
+    t.rig.schedule();
+    const std::int32_t given = std::min(8, left);
+    // A last token alone decodes, and is not charged to prompts.
+    REQUIRE(t.rig.row_of(2) != nullptr);
+    CHECK(t.rig.row_of(2)->num_tokens == given);
+    CHECK(t.rig.row_of(1)->num_tokens == 16 - given);
+    t.rig.update();
+  }
+  CHECK(tokens_of(t.rig.events, 2).size() == 1);
+  t.rig.schedule();
+  CHECK(t.rig.row_of(1)->num_tokens == 16);
+  t.rig.update();
+}
+
+TEST_CASE("of several that wait beside a long prompt the shortest is next, and the long one goes on") {
+  BesideLong t;
+  t.rig.add({.id = 2, .prompt = 400, .max_tokens = 2});
+  t.rig.step();
+  CHECK(t.rig.row_of(2)->num_tokens == 8);
+  t.rig.add({.id = 3, .prompt = 30, .max_tokens = 2});
+  for (const std::int32_t given : {8, 8, 8, 6}) {
+    t.rig.step();
+    CHECK(t.rig.row_of(3)->num_tokens == given);
+    CHECK(t.rig.row_of(2) == nullptr);
+    CHECK(t.rig.row_of(1)->num_tokens == 16 - given);
+  }
+  t.rig.step();
+  CHECK(t.rig.row_of(2)->num_tokens == 8);
+}
+
+TEST_CASE("one of a worse priority, or that is longer, waits until a long prompt is computed") {
+  BesideLong t;
+  const bool longer = GENERATE(true, false);
+  t.rig.add({.id = 2, .prompt = longer ? 2000 : 4, .max_tokens = 2, .priority = longer ? 0 : 1});
+  t.rig.step();
+  CHECK(t.rig.row_of(1)->num_tokens == 16);
+  CHECK(t.rig.row_of(2) == nullptr);
+}
+
 }  // namespace
 }  // namespace quire::scheduler

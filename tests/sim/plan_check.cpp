@@ -81,6 +81,7 @@ void PlanCheck::after(Core& core, scheduler::Clock::time_point now) {
   pointed_to_ = pointed_to(core.plan);
   check_limits(core);
   check_rows(core);
+  check_long_prompt(core);
   check_references(core);
   check_snapshot(core);
   check_writes(core, core.plan);
@@ -162,6 +163,53 @@ void PlanCheck::check_rows(const Core& core) const {
   }
   std::sort(seen.begin(), seen.end());
   require(std::adjacent_find(seen.begin(), seen.end()) == seen.end(), "two rows of one sequence");
+}
+
+// Tokens for prompts, once each that decodes has its own.
+std::int32_t PlanCheck::prefill_limit(const Core& core) const {
+  std::int32_t decoding = 0;
+  for (const SequenceId id : ran_before_) {
+    const Sequence* const sequence = find(core, id);
+    if (sequence != nullptr && runs(*sequence) && sequence->num_missing_tokens() == 1) ++decoding;
+  }
+  const auto& options = scenario_.scheduler;
+  const std::int32_t left = options.max_num_batched_tokens - decoding;
+  const bool bounded = options.max_num_prefill_tokens > 0 && decoding > 0;
+  return std::max(0, bounded ? std::min(left, options.max_num_prefill_tokens) : left);
+}
+
+// Of the prompts that were running, the first is more than a step has tokens for: half of these are
+// for the one that can be finished soonest; where nobody else wants them, none. (One that came now
+// may have been that one: PrefixCheck knows who could start.)
+void PlanCheck::check_long_prompt(const Core& core) const {
+  std::vector<const Sequence*> prompts;
+  bool others_wait = false;
+  for (const Sequence* s : core.scheduler.sequences()) {
+    const bool ran = ran_before(s->id);
+    if (ran && !runs(*s)) return;  // preempted: what was left for which is not seen from outside
+    if (!ran) others_wait = true;
+    if (ran && s->num_missing_tokens() > 1) prompts.push_back(s);
+  }
+  if (prompts.empty()) return;
+  std::ranges::sort(prompts, [](auto* a, auto* b) { return RunsBefore{}(*a, *b); });
+  const Sequence& first = *prompts.front();
+  const StepRow* const row = row_of(core, first.id);
+  const std::int32_t limit = prefill_limit(core);
+  if (row == nullptr || first.num_missing_tokens() <= limit) return;
+  const std::int32_t longest_chunk = scenario_.scheduler.max_chunk == 0
+                                         ? std::numeric_limits<std::int32_t>::max()
+                                         : scenario_.scheduler.max_chunk;
+  const bool alone = prompts.size() == 1 && !others_wait;
+  require(!alone || row->num_tokens >= std::min(limit, longest_chunk), "a prompt alone gets less",
+          first.id);
+  const auto missing = [](const Sequence* s) { return s->num_missing_tokens(); };
+  const Sequence& quick = **std::ranges::min_element(prompts, {}, missing);
+  if (others_wait || quick.priority > first.priority || missing(&quick) == missing(&first)) return;
+  const StepRow* const other = row_of(core, quick.id);
+  const std::int32_t wanted = missing(&quick) - (quick.first_follower != nullptr ? 1 : 0);
+  const std::int32_t given = other == nullptr ? 0 : other->num_tokens;
+  require(given >= std::min({wanted, limit / 2, longest_chunk}),
+          "a long prompt holds up a short one", quick.id);
 }
 
 // In every group the row's table is the beginning of the sequence's own.

@@ -34,8 +34,10 @@ class PlanCheck final {
   static constexpr std::uint64_t kSnapshotEvery = 8;  // steps
 
   [[nodiscard]] bool ran_before(SequenceId id) const;
+  [[nodiscard]] std::int32_t prefill_limit(const Core& core) const;
   void check_limits(const Core& core);
   void check_rows(const Core& core) const;
+  void check_long_prompt(const Core& core) const;
   void check_tables(const scheduler::StepPlan& plan, const scheduler::Sequence& sequence,
                     const scheduler::StepRow& row) const;
   [[nodiscard]] static std::span<const BlockId> blocks_of(const scheduler::StepPlan& plan,

@@ -112,6 +112,42 @@ void PrefixCheck::after_schedule(const Core& core) {
     require(row.first_position >= cached * span_, "it computes again what is cached", row.sequence);
   }
   note_contents(core);
+  check_long_prompt(core);
+}
+
+// nullptr: nobody, or one of several tenants.
+const Sequence* PrefixCheck::next_in_line(const Core& core) {
+  const Sequence* first = nullptr;
+  for (const Sequence* sequence : core.scheduler.sequences()) {
+    if (!sequence->stands_in_queue()) continue;
+    if (first != nullptr && first->tenant != sequence->tenant) return nullptr;
+    if (first == nullptr || scheduler::RunsBefore{}(*sequence, *first)) first = sequence;
+  }
+  return first;
+}
+
+void PrefixCheck::check_long_prompt(const Core& core) {
+  const Sequence* const next = next_in_line(core);
+  if (next == nullptr || ran_before_.contains(next->id)) return;
+  std::int32_t decoding = 0;
+  const Sequence* first = nullptr;
+  for (const Sequence* s : core.scheduler.sequences()) {
+    if (!is_seated(*s) && ran_before_.contains(s->id)) return;  // it gave its blocks too late
+    if (!is_seated(*s) || s->paused) continue;
+    if (!ran_before_.contains(s->id)) return;  // one a step: it was this one's turn
+    if (s->num_missing_tokens() == 1) {
+      ++decoding;
+      continue;
+    }
+    if (s->num_missing_tokens() <= next->num_tokens()) return;
+    if (first == nullptr || scheduler::RunsBefore{}(*s, *first)) first = s;
+  }
+  const std::int32_t left = scenario_.scheduler.max_num_batched_tokens - decoding;
+  const std::int32_t bound = scenario_.scheduler.max_num_prefill_tokens;
+  const std::int32_t prefill = decoding > 0 && bound > 0 ? std::min(bound, left) : left;
+  if (first == nullptr || prefill < 2 || next->priority > first->priority) return;
+  if (first->num_missing_tokens() <= prefill) return;
+  require(!could_start(core, *next), "a short prompt waits behind a long one", next->id);
 }
 
 void PrefixCheck::after_update(const Core& core) {
@@ -132,12 +168,7 @@ void PrefixCheck::after_update(const Core& core) {
 void PrefixCheck::after_ahead(const Core& core) {
   if (!applies_) return;
   note_contents(core);
-  const Sequence* first = nullptr;
-  for (const Sequence* sequence : core.scheduler.sequences()) {
-    if (!sequence->stands_in_queue()) continue;
-    if (first != nullptr && first->tenant != sequence->tenant) return;  // either may be the head
-    if (first == nullptr || scheduler::RunsBefore{}(*sequence, *first)) first = sequence;
-  }
+  const Sequence* const first = next_in_line(core);
   if (first != nullptr)
     require(!could_start(core, *first), "one waits that could start", first->id);
 }

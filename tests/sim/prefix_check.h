@@ -7,6 +7,8 @@
 // 2. What a running sequence has computed is cached, output too, as far as its spans are full.
 // 3. No step is planned ahead while the one that comes next would have a seat and blocks, those of
 //    its beginning that others hold among them, if all that are paused gave theirs.
+// 4. While the first prompt of those that run is more than a step can take, nobody waits who comes
+//    next, has fewer tokens than any that is computed, and could start.
 // Runs whose model has one kind of attention, without a window; others have gaps in their tables.
 
 #include <cstdint>
@@ -38,6 +40,8 @@ class PrefixCheck final {
   // The blocks of its cached beginning, up to its reusable tokens.
   [[nodiscard]] std::vector<BlockId> cached_beginning(const Core& core,
                                                       const scheduler::Sequence& sequence);
+  [[nodiscard]] static const scheduler::Sequence* next_in_line(const Core& core);
+  void check_long_prompt(const Core& core);
   [[nodiscard]] bool could_start(const Core& core, const scheduler::Sequence& sequence);
 
   const Scenario& scenario_;
