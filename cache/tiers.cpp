@@ -59,6 +59,11 @@ ReadTicket Tiers::request(std::span<const PageKey> keys, std::span<const TokenId
   Bundle* const bundle = free_bundle();
   if (!has_lower() || bundle == nullptr) return kNoTicket;
   const ReadTicket ticket{last_ticket_ + 1};
+  // What is there already, or a span that is read would take its place; the first to go last.
+  for (std::size_t i = last; i-- > 0;) {
+    const BlockId slot = host_.find(keys[i], tokens.subspan(i * span_, span_));
+    if (slot != kNoBlock) host_.touch(slot);
+  }
   // More would evict what it read itself.
   std::size_t left = std::max<std::size_t>(1, static_cast<std::size_t>(host_.num_slots()) / 2);
   for (std::size_t i = first; i < last && left > 0; ++i) {

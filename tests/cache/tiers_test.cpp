@@ -127,6 +127,35 @@ TEST_CASE("reads: a ticket waits for all of them, whatever becomes of each") {
   CHECK(tiers.is_quiet());
 }
 
+TEST_CASE("a span that is read does not take the place of another of its prompt") {
+  HandTier lower;
+  Tiers tiers(3, 2, ReadPolicy::kAlways, &lower);
+  const std::vector<TokenId> tokens{1, 2, 3, 4, 5, 6};
+  std::vector<PageKey> keys;
+  for (std::size_t i = 0; i < 3; ++i) {
+    keys.push_back(
+        child_key(i == 0 ? PageKey{} : keys.back(), std::span(tokens).subspan(2 * i, 2)));
+  }
+  const auto keep = [&](const PageKey& key, std::span<const TokenId> of) {
+    tiers.kept(tiers.keep(key, of));
+  };
+  // The prompt's first and third span, then another's.
+  keep(keys[0], std::span(tokens).first(2));
+  keep(keys[2], std::span(tokens).subspan(4, 2));
+  keep(Span(9).key, Span(9).tokens);
+  tiers.poll();
+  for (int i = 0; i < 3; ++i) lower.end_first(TierOutcome::kDone);
+  tiers.poll();
+  lower.has.insert(keys[1].words);
+  const std::size_t first = GENERATE(0u, 1u);
+  REQUIRE((tiers.request(keys, tokens, first, 3) != kNoTicket));
+  CHECK((tiers.ready(keys[0], std::span(tokens).first(2)) != kNoBlock));
+  CHECK((tiers.ready(keys[2], std::span(tokens).subspan(4, 2)) != kNoBlock));
+  CHECK((tiers.ready(Span(9).key, Span(9).tokens) == kNoBlock));
+  lower.end_first(TierOutcome::kDone);
+  tiers.poll();
+}
+
 TEST_CASE("the cheaper of reading and computing") {
   const SpanCosts costs{.compute = 3.0, .read_host = 1.0, .read_lower = 2.5};
   CHECK(worth_reading(ReadPolicy::kCheaper, costs, false));
