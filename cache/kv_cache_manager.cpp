@@ -207,6 +207,25 @@ void KvCacheManager::free(SequenceBlocks& blocks) {
   blocks.num_committed_ = 0;
 }
 
+// Down its path to the root: each node stays while it has a child, or the sequence stands there.
+void KvCacheManager::distrust(SequenceBlocks& blocks, const CacheRoot& root,
+                              std::span<const TokenId> tokens) {
+  const auto count = static_cast<std::size_t>(blocks.num_committed_) / span_tokens();
+  if (tiers_.enabled()) extend_keys(blocks, root, tokens, count);
+  NodeId node = blocks.node_;
+  for (std::int64_t begin = blocks.num_committed_ - prefix_.span_tokens(); begin >= 0;
+       begin -= prefix_.span_tokens()) {
+    for (std::size_t g = 0; g < groups_.size(); ++g) {
+      for (std::int32_t i = 0; i < prefix_.pages_per_node(g); ++i) {
+        const BlockId page = prefix_.page(node, g, i);
+        if (page != kNoBlock) prefix_.forget(page);
+      }
+    }
+    if (tiers_.enabled()) drop_from_host(blocks, tokens, begin);
+    node = prefix_.parent(node);
+  }
+}
+
 void KvCacheManager::evict(BlockId block) {
   if (pool_.ref_count(block) > 0 || !prefix_.holds(block)) return;
   ++stats_.evictions;

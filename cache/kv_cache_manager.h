@@ -108,6 +108,10 @@ class KvCacheManager final {
   // have of it.
   void preempt(SequenceBlocks& blocks);
 
+  // Something that the sequence has computed or reused is wrong, and nobody knows where: no other
+  // begins with any of it from now on, on the device or in host memory. Before free().
+  void distrust(SequenceBlocks& blocks, const CacheRoot& root, std::span<const TokenId> tokens);
+
   // Host memory has pages of the sequence, which holds no blocks.
   [[nodiscard]] bool is_in_host(const SequenceBlocks& blocks) const;
 
@@ -219,6 +223,8 @@ class KvCacheManager final {
   void commit_node(SequenceBlocks& blocks, std::int64_t begin);
   void keep_in_host(const SequenceBlocks& blocks, std::span<const TokenId> tokens,
                     std::int64_t begin);
+  void drop_from_host(const SequenceBlocks& blocks, std::span<const TokenId> tokens,
+                      std::int64_t begin);
   [[nodiscard]] bool holds_span(const SequenceBlocks& blocks, std::int64_t begin) const;
   [[nodiscard]] std::size_t span_tokens() const {
     return static_cast<std::size_t>(prefix_.span_tokens());

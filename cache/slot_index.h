@@ -46,7 +46,8 @@ class SlotIndex final {
   // The slot was found to hold these pages (a file from before a restart): ready, and the last to
   // be evicted. Invariants: it is empty, and the key is in no slot.
   void restore(BlockId slot, const PageKey& key, std::span<const TokenId> tokens);
-  // Its pages turned out to be wrong. Invariant: it is ready, and held by nobody.
+  // Its pages turned out to be wrong: it is empty, though who reads it now may hold it a while.
+  // Invariant: it is ready.
   void discard(BlockId slot);
 
   void hold(BlockId slot) { pool_->add_ref(slot); }

@@ -109,6 +109,25 @@ void KvCacheManager::keep_in_host(const SequenceBlocks& blocks, std::span<const 
   }
 }
 
+// The span's pages are wrong, those that wait to go out too.
+void KvCacheManager::drop_from_host(const SequenceBlocks& blocks, std::span<const TokenId> tokens,
+                                    std::int64_t begin) {
+  const auto first = static_cast<std::size_t>(begin);
+  const PageKey& key = blocks.keys_[first / span_tokens()];
+  const auto span = tokens.subspan(first, span_tokens());
+  const BlockId slot = tiers_.host().find(key, span);
+  const auto waits = std::ranges::find(slots_out_, slot);
+  if (waits == slots_out_.end()) return tiers_.discard(key, span);
+  const auto page = [this](BlockId id) {
+    return static_cast<std::int32_t>(id) / prefix_.pages_per_node();
+  };
+  std::erase_if(copies_out_, [&](const BlockCopy& copy) {
+    return page(copy.to) == static_cast<std::int32_t>(slot);
+  });
+  slots_out_.erase(waits);
+  tiers_.lost(slot);
+}
+
 ReadTicket KvCacheManager::start_reads(SequenceBlocks& blocks, const Claim& claim) {
   if (!tiers_.has_lower()) return kNoTicket;
   const auto last = static_cast<std::size_t>(claim.max_reused) / span_tokens();

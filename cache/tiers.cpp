@@ -36,6 +36,12 @@ void Tiers::kept(BlockId slot) {
   ++stats_.host_writes;
 }
 
+// What is still on its way from below was computed by someone else.
+void Tiers::discard(const PageKey& key, std::span<const TokenId> tokens) {
+  const BlockId slot = ready(key, tokens);
+  if (slot != kNoBlock) host_.discard(slot);
+}
+
 void Tiers::hold(BlockId slot) {
   CHECK(host_.is_ready(slot));
   host_.hold(slot);

@@ -93,6 +93,8 @@ class Tiers final {
   [[nodiscard]] BlockId keep(const PageKey& key, std::span<const TokenId> tokens);
   void kept(BlockId slot);
   void lost(BlockId slot) { host_.failed(slot); }
+  // The pages of this key, if any are here, are wrong.
+  void discard(const PageKey& key, std::span<const TokenId> tokens);
   // A copy to the device begins and ends.
   void hold(BlockId slot);
   // Where the slot's pages came from; asked once: from then on they are host memory's.

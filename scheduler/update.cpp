@@ -69,7 +69,12 @@ void Scheduler::apply_row(Sequence& sequence, const StepPlan& plan, std::size_t 
        ++sample) {
     const StepSample& asked = plan.samples[sample];
     const SampleOutput& result = output.samples[sample];
-    if (result.fault) return end(FinishReason::kError);
+    if (result.fault) {
+      // Its entries are not finite somewhere: in this step's, or in what it or others computed
+      // before. Whoever began with them would end the same way.
+      cache_.distrust(sequence.blocks, {.salt = sequence.salt}, sequence.tokens);
+      return end(FinishReason::kError);
+    }
     CHECK_LE(result.num_tokens, 1);  // several come with speculation
     if (result.num_tokens == 0) continue;
     TokenEvent& event =

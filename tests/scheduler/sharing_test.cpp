@@ -187,5 +187,30 @@ TEST_CASE("when a leader goes before its prompt is computed, the first follower 
   rig.run();
 }
 
+TEST_CASE("nothing that a sequence stood on is begun with after logits that are not finite") {
+  RigOptions options = sharing();
+  options.num_host_slots = 64;
+  options.scheduler.max_chunk = 16;
+  Rig rig(options);
+  rig.add({.id = 1, .prompt = 24, .max_tokens = 1});  // the first half of the next one's
+  rig.run();
+  rig.fault = [](SequenceId id, const StepSample&) { return id == SequenceId{2}; };
+  rig.add({.id = 2, .prompt = 48, .max_tokens = 2});
+  rig.schedule();
+  CHECK(rig.row_of(2)->first_position == 24);
+  rig.update();
+  rig.schedule();
+  rig.update();
+  CHECK(finishes_of(rig.events, 2) == std::vector<FinishReason>{FinishReason::kError});
+  CHECK(rig.cache.usage().cached_blocks == 0);
+  CHECK(rig.cache.tiers().host().num_used() == 0);
+  CHECK(rig.cache.copies_out().empty());
+  rig.add({.id = 3, .prompt = 48, .max_tokens = 2});
+  rig.schedule();
+  CHECK(rig.row_of(3)->first_position == 0);
+  rig.update();
+  rig.run();
+}
+
 }  // namespace
 }  // namespace quire::scheduler

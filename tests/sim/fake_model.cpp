@@ -99,7 +99,8 @@ std::uint64_t FakeModel::state_of(const StepPlan& plan, std::size_t row, std::in
   return state;
 }
 
-// Logits that are not finite come from entries that are not: what the row wrote serves nobody.
+// Logits that are not finite come from entries that are not: what the row wrote serves nobody. (Nor
+// does what was before it: Simulation::spoil.)
 void FakeModel::spoil(const StepPlan& plan, std::size_t row) {
   ++num_faults_;
   const StepRow& r = plan.rows[row];
@@ -107,6 +108,19 @@ void FakeModel::spoil(const StepPlan& plan, std::size_t row) {
     const Table table = table_of(plan, row, g);
     for (std::int32_t i = 0; i < r.num_tokens; ++i) entry_at(table, r.first_position + i) = kSpoilt;
   }
+}
+
+void FakeModel::spoil_block(BlockId block, const FakeTier& tier, const CacheSalt& salt) {
+  const auto page = std::span(memory_).subspan(
+      static_cast<std::size_t>(static_cast<std::int32_t>(block) * page_size_),
+      static_cast<std::size_t>(page_size_));
+  for (std::size_t p = 0; p < host_.written_for.size(); ++p) {
+    const auto copy = std::span(host_.entries).subspan(p * page.size(), page.size());
+    const auto slot = static_cast<std::int32_t>(p) / host_.pages_per_slot;
+    if (host_.written_for[p] != salt || !std::ranges::equal(page, copy)) continue;
+    if (!tier.is_busy(BlockId{slot})) std::ranges::fill(copy, kSpoilt);
+  }
+  std::ranges::fill(page, kSpoilt);
 }
 
 bool FakeModel::puts_off(const StepPlan& plan, const StepSample& sample) const {

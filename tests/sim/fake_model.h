@@ -17,6 +17,8 @@ class FakeModel final {
   FakeModel(const Scenario& scenario, HostMemory& host);
 
   void execute(const scheduler::StepPlan& plan, scheduler::StepOutput& output);
+  // The block's entries are not finite, nor are those of the host's pages that are copies of it.
+  void spoil_block(BlockId block, const FakeTier& tier, const CacheSalt& salt);
   // From now on every choice is made when it is asked for.
   void stop_putting_off() { put_off_ = 0; }
   [[nodiscard]] std::int64_t num_put_off() const { return num_put_off_; }

@@ -60,6 +60,10 @@ std::optional<cache::TierReport> FakeTier::next_report() {
   return report;
 }
 
+bool FakeTier::is_busy(BlockId slot) const {
+  return std::ranges::any_of(jobs_, [slot](const Job& job) { return job.job.slot == slot; });
+}
+
 void FakeTier::tick() {
   ++now_;
   std::erase_if(jobs_, [this](const Job& job) {

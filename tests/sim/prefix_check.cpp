@@ -31,7 +31,7 @@ const std::vector<PrefixCheck::Content>& PrefixCheck::contents_of(const Sequence
   const auto size = static_cast<std::size_t>(span_);
   while ((contents.size() + 1) * size <= sequence.tokens.size()) {
     Content content =
-        contents.empty() ? fold(fold(1, sequence.salt.high), sequence.salt.low) : contents.back();
+        contents.empty() ? fold(fold(kNoEntry, sequence.salt.high), sequence.salt.low) : contents.back();
     for (std::size_t i = contents.size() * size; i < (contents.size() + 1) * size; ++i) {
       content = fold(content, static_cast<std::uint64_t>(sequence.tokens[i]));
     }
@@ -158,11 +158,19 @@ void PrefixCheck::after_update(const Core& core) {
     const Sequence* const sequence = find(core, row.sequence);
     if (sequence == nullptr || !is_seated(*sequence)) continue;
     const auto blocks = sequence->blocks.table(0).blocks();
-    for (std::int32_t i = 0; (i + 1) * span_ <= sequence->num_computed_tokens; ++i) {
-      require(core.cache.is_cached(blocks[static_cast<std::size_t>(i)]),
+    const auto& contents = contents_of(*sequence);
+    for (std::size_t i = 0; i < static_cast<std::size_t>(sequence->num_computed_tokens / span_);
+         ++i) {
+      require(core.cache.is_cached(blocks[i]) || distrusted_.contains(contents[i]),
               "what it computed is not cached", row.sequence);
     }
   }
+}
+
+void PrefixCheck::distrust(const Sequence& sequence) {
+  if (!applies_) return;
+  const auto& contents = contents_of(sequence);
+  distrusted_.insert(contents.begin(), contents.end());
 }
 
 void PrefixCheck::after_ahead(const Core& core) {

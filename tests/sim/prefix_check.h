@@ -14,6 +14,7 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <set>
 #include <unordered_map>
 #include <vector>
 
@@ -29,6 +30,8 @@ class PrefixCheck final {
   void after_schedule(const Core& core);
   void after_ahead(const Core& core);   // core.next was planned
   void after_update(const Core& core);  // of core.plan
+  // The sequence's logits were not finite: what others share with it need not be cached any more.
+  void distrust(const scheduler::Sequence& sequence);
 
  private:
   // Stands for the tenant and all tokens up to the end of a span.
@@ -49,6 +52,7 @@ class PrefixCheck final {
   const std::int32_t span_;
   std::vector<Content> content_of_;                      // [block]
   std::map<SequenceId, std::vector<Content>> contents_;  // of its spans, as far as they were full
+  std::set<Content> distrusted_;
   std::map<SequenceId, std::int32_t> ran_before_;        // with its preemptions
 };
 

@@ -64,6 +64,7 @@ class Simulation final {
   void execute(bool ahead);
   void update();
   void count_dropped();
+  void spoil();
   void tell();
   void check();
   void count_whole_run();
@@ -311,6 +312,7 @@ void Simulation::execute(bool ahead) {
 void Simulation::update() {
   core_.events.clear();
   count_dropped();
+  spoil();
   core_.scheduler.update(core_.plan, core_.output, core_.events);
   fair_check_.look(core_);
   prefix_check_.after_update(core_);
@@ -327,6 +329,26 @@ void Simulation::count_dropped() {
     const bool set_back = !gone && (*found)->num_computed_tokens != row.first_position;
     if (gone || set_back) count(Count::kDroppedRows);
     if (set_back) count(Count::kSetBack);
+  }
+}
+
+// Whose logits were not finite: no page that it alone holds is. (What others hold too would be their
+// end as well, which is not by their rules.)
+void Simulation::spoil() {
+  for (std::size_t s = 0; s < core_.output.samples.size(); ++s) {
+    if (!core_.output.samples[s].fault) continue;
+    const auto& row = core_.plan.rows[static_cast<std::size_t>(core_.plan.samples[s].row)];
+    const auto sequences = core_.scheduler.sequences();
+    const auto found = std::ranges::find(sequences, row.sequence, &scheduler::Sequence::id);
+    if (found == sequences.end() || (*found)->num_computed_tokens != row.first_position) continue;
+    for (const cache::BlockTable& table : (*found)->blocks.tables()) {
+      for (const BlockId block : table.blocks()) {
+        if (block == kNoBlock || core_.cache.ref_count(block) > 1) continue;
+        if (!core_.cache.is_cached(block)) continue;  // nobody will find it
+        core_.model.spoil_block(block, core_.tier, (*found)->salt);
+      }
+    }
+    prefix_check_.distrust(**found);
   }
 }
 
