@@ -114,11 +114,13 @@ void FakeModel::spoil_block(BlockId block, const FakeTier& tier, const CacheSalt
   const auto page = std::span(memory_).subspan(
       static_cast<std::size_t>(static_cast<std::int32_t>(block) * page_size_),
       static_cast<std::size_t>(page_size_));
-  for (std::size_t p = 0; p < host_.written_for.size(); ++p) {
-    const auto copy = std::span(host_.entries).subspan(p * page.size(), page.size());
-    const auto slot = static_cast<std::int32_t>(p) / host_.pages_per_slot;
-    if (host_.written_for[p] != salt || !std::ranges::equal(page, copy)) continue;
-    if (!tier.is_busy(BlockId{slot})) std::ranges::fill(copy, kSpoilt);
+  // Where a slot has several pages, another span may have one of them in common.
+  const std::size_t num_copies = host_.pages_per_slot == 1 ? host_.written_for.size() : 0;
+  for (std::size_t slot = 0; slot < num_copies; ++slot) {
+    const auto copy = std::span(host_.entries).subspan(slot * page.size(), page.size());
+    if (host_.written_for[slot] != salt || !std::ranges::equal(page, copy)) continue;
+    if (tier.is_busy(BlockId{static_cast<std::int32_t>(slot)})) continue;
+    std::ranges::fill(copy, kSpoilt);
   }
   std::ranges::fill(page, kSpoilt);
 }

@@ -61,7 +61,8 @@ std::optional<cache::TierReport> FakeTier::next_report() {
 }
 
 bool FakeTier::is_busy(BlockId slot) const {
-  return std::ranges::any_of(jobs_, [slot](const Job& job) { return job.job.slot == slot; });
+  return std::ranges::any_of(jobs_, [slot](const Job& job) { return job.job.slot == slot; }) ||
+         std::ranges::find(reports_, slot, &cache::TierReport::slot) != reports_.end();
 }
 
 void FakeTier::tick() {

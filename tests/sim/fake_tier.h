@@ -41,7 +41,7 @@ class FakeTier final : public cache::LowerTier {
   [[nodiscard]] std::optional<cache::TierReport> next_report() override;
   [[nodiscard]] double seconds_per_read() const override { return 0.0; }
 
-  // A job has to do with the slot.
+  // A job, or its report, has to do with the slot.
   [[nodiscard]] bool is_busy(BlockId slot) const;
   // A step has passed: some jobs end.
   void tick();

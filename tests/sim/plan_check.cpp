@@ -64,10 +64,12 @@ void PlanCheck::before_execution_ahead(const Core& core) const {
 void PlanCheck::before(const Core& core) {
   ran_before_.clear();
   held_before_.clear();
+  preempted_before_.clear();
   const Sequence* first = nullptr;
   for (const Sequence* sequence : core.scheduler.sequences()) {
     if (sequence->state == SequenceState::kRunning) {
       held_before_[sequence->id] = sequence->blocks.num_held();
+      preempted_before_[sequence->id] = sequence->num_preemptions;
     }
     if (!runs(*sequence)) continue;
     ran_before_.push_back(sequence->id);
@@ -86,6 +88,8 @@ void PlanCheck::after(Core& core, scheduler::Clock::time_point now) {
   check_snapshot(core);
   check_writes(core, core.plan);
   check_preempted(core);
+  check_victims(core);
+  check_left_out(core);
   check_paused(core);
   check_first(core);
   check_queue(core);
@@ -109,6 +113,17 @@ bool PlanCheck::ran_before(SequenceId id) const {
   return std::binary_search(ran_before_.begin(), ran_before_.end(), id);
 }
 
+bool PlanCheck::ran_on(const Sequence& sequence) const {
+  return ran_before(sequence.id) && runs(sequence) &&
+         preempted_before_.at(sequence.id) == sequence.num_preemptions;
+}
+
+// The step was to preempt someone, needed or not.
+bool PlanCheck::is_forced(const Core& core) const {
+  const auto every = static_cast<std::uint64_t>(scenario_.scheduler.force_preempt_every);
+  return every != 0 && static_cast<std::uint64_t>(core.plan.step_id) % every == 0;
+}
+
 void PlanCheck::check_limits(const Core& core) {
   const auto& options = scenario_.scheduler;
   std::int32_t num_tokens = 0, num_prefill_tokens = 0;
@@ -119,7 +134,7 @@ void PlanCheck::check_limits(const Core& core) {
     require(sequence != nullptr, "row of an unknown sequence", row.sequence);
     const bool decodes = row.first_position + 1 == sequence->num_tokens();
     if (!decodes) num_prefill_tokens += row.num_tokens;
-    if (decodes && ran_before(row.sequence)) anyone_decodes = true;
+    if (decodes && ran_on(*sequence)) anyone_decodes = true;
     require(options.max_chunk == 0 || row.num_tokens <= options.max_chunk, "row over max_chunk",
             row.sequence);
   }
@@ -170,7 +185,8 @@ std::int32_t PlanCheck::prefill_limit(const Core& core) const {
   std::int32_t decoding = 0;
   for (const SequenceId id : ran_before_) {
     const Sequence* const sequence = find(core, id);
-    if (sequence != nullptr && runs(*sequence) && sequence->num_missing_tokens() == 1) ++decoding;
+    if (sequence == nullptr || !ran_on(*sequence)) continue;
+    if (sequence->num_missing_tokens() == 1) ++decoding;
   }
   const auto& options = scenario_.scheduler;
   const std::int32_t left = options.max_num_batched_tokens - decoding;
@@ -186,7 +202,7 @@ void PlanCheck::check_long_prompt(const Core& core) const {
   bool others_wait = false;
   for (const Sequence* s : core.scheduler.sequences()) {
     const bool ran = ran_before(s->id);
-    if (ran && !runs(*s)) return;  // preempted: what was left for which is not seen from outside
+    if (ran && !ran_on(*s)) return;  // preempted: what was left for which is not seen from outside
     if (!ran) others_wait = true;
     if (ran && s->num_missing_tokens() > 1) prompts.push_back(s);
   }
@@ -390,10 +406,44 @@ void PlanCheck::check_preempted(const Core& core) {
   }
 }
 
+// Of those that ran, the last ones gave way, and no more of them than was needed.
+void PlanCheck::check_victims(const Core& core) const {
+  const Sequence* foremost = nullptr;
+  for (const Sequence* s : core.scheduler.sequences()) {
+    if (!ran_before(s->id) || ran_on(*s) || s->paused) continue;
+    if (foremost == nullptr || RunsBefore{}(*s, *foremost)) foremost = s;
+  }
+  if (foremost == nullptr) return;
+  for (const Sequence* s : core.scheduler.sequences()) {
+    const bool is_protected = s->num_preemptions >= scenario_.scheduler.max_preemptions;
+    require(!ran_on(*s) || is_protected || RunsBefore{}(*s, *foremost),
+            "preempted before one that comes later", foremost->id);
+  }
+  const bool has_windows = scenario_.groups.back().window > 0 || scenario_.groups[0].window > 0;
+  if (has_windows || is_forced(core)) return;
+  require(core.cache.usage().free_blocks < held_before_.at(foremost->id), "preempted in vain",
+          foremost->id);
+}
+
+// Whoever has its slot decodes, as long as the step has tokens.
+void PlanCheck::check_left_out(const Core& core) const {
+  const auto max_tokens = static_cast<std::size_t>(scenario_.scheduler.max_num_batched_tokens);
+  if (core.plan.tokens.size() == max_tokens) return;
+  for (const Sequence* s : core.scheduler.sequences()) {
+    if (!ran_on(*s) || s->num_missing_tokens() != 1 || row_of(core, s->id) != nullptr) continue;
+    bool has_slot = true;
+    for (std::size_t g = 0; g < scenario_.groups.size(); ++g) {
+      const auto size = static_cast<std::size_t>(scenario_.groups[g].block_size);
+      if (s->blocks.table(g).size() * size < s->tokens.size()) has_slot = false;
+    }
+    require(!has_slot, "left out though it has its slot", s->id);
+  }
+}
+
 // A paused one lost its blocks: somebody got some. (Where blocks are shared, what it would give is
 // not known before.)
 void PlanCheck::check_paused(const Core& core) const {
-  if (scenario_.prefix_caching || scenario_.odds.several > 0) return;
+  if (scenario_.prefix_caching || scenario_.odds.several > 0 || is_forced(core)) return;
   const Sequence* lost = nullptr;
   bool someone_gained = false;
   for (const Sequence* sequence : core.scheduler.sequences()) {
@@ -425,8 +475,8 @@ void PlanCheck::check_queue(const Core& core) {
   std::map<std::uint64_t, const Sequence*> last_admitted;  // of each tenant
   std::int32_t worst_priority = std::numeric_limits<std::int32_t>::min();
   for (const StepRow& row : core.plan.rows) {
-    if (ran_before(row.sequence)) continue;
     const Sequence* const sequence = find(core, row.sequence);
+    if (ran_on(*sequence)) continue;
     const std::int32_t preempted = sequence->num_preemptions;
     if (preempted > 0 && preempted == scenario_.scheduler.max_preemptions) ++num_guaranteed_;
     const Sequence*& last = last_admitted[sequence->tenant];

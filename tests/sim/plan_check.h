@@ -34,6 +34,9 @@ class PlanCheck final {
   static constexpr std::uint64_t kSnapshotEvery = 8;  // steps
 
   [[nodiscard]] bool ran_before(SequenceId id) const;
+  // It ran before, and was not preempted and admitted again since.
+  [[nodiscard]] bool ran_on(const scheduler::Sequence& sequence) const;
+  [[nodiscard]] bool is_forced(const Core& core) const;
   [[nodiscard]] std::int32_t prefill_limit(const Core& core) const;
   void check_limits(const Core& core);
   void check_rows(const Core& core) const;
@@ -48,6 +51,8 @@ class PlanCheck final {
   void check_writes(Core& core, const scheduler::StepPlan& plan);
   void check_copy(Core& core, const scheduler::PageCopy& copy);
   void check_preempted(const Core& core);
+  void check_victims(const Core& core) const;
+  void check_left_out(const Core& core) const;
   void check_paused(const Core& core) const;
   void check_first(const Core& core) const;
   void check_queue(const Core& core);
@@ -56,7 +61,8 @@ class PlanCheck final {
   const Scenario& scenario_;
   std::optional<SequenceId> first_;                 // of those that ran before
   std::vector<SequenceId> ran_before_;              // sorted
-  std::map<SequenceId, std::int32_t> held_before_;  // blocks of those that had a seat
+  // Of those that had a seat: blocks, and preemptions.
+  std::map<SequenceId, std::int32_t> held_before_, preempted_before_;
   std::vector<std::int32_t> references_;            // [block]; scratch
   std::vector<std::int32_t> in_tables_;             // the same without copies
   std::vector<std::int32_t> references_before_;     // [block]: a step ago

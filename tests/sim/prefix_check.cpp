@@ -134,7 +134,8 @@ void PrefixCheck::check_long_prompt(const Core& core) {
   for (const Sequence* s : core.scheduler.sequences()) {
     if (!is_seated(*s) && ran_before_.contains(s->id)) return;  // it gave its blocks too late
     if (!is_seated(*s) || s->paused) continue;
-    if (!ran_before_.contains(s->id)) return;  // one a step: it was this one's turn
+    const auto before = ran_before_.find(s->id);  // one a step: it was this one's turn
+    if (before == ran_before_.end() || before->second != s->num_preemptions) return;
     if (s->num_missing_tokens() == 1) {
       ++decoding;
       continue;

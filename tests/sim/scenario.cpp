@@ -37,7 +37,8 @@ scheduler::SchedulerOptions draw_options(std::int32_t pool_tokens, Random& rando
           .stall_timeout = std::chrono::milliseconds(random.one_of({100, 1'000, 30'000})),
           .read_timeout = std::chrono::milliseconds(random.one_of({50, 500, 2'000, 60'000})),
           .eos_token_ids = {kEndToken, kOtherEndToken},
-          .max_chunk = random.one_of({0, 0, 1, random.between(1, 7)})};
+          .max_chunk = random.one_of({0, 0, 1, random.between(1, 7)}),
+          .force_preempt_every = random.one_of({0, 0, 0, random.between(2, 40)})};
 }
 
 Odds draw_odds(Random& random) {

@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <chrono>
 #include <iterator>
+#include <map>
 #include <optional>
+#include <utility>
 
 #include "tests/sim/ahead_check.h"
 #include "tests/sim/core.h"
@@ -65,6 +67,7 @@ class Simulation final {
   void update();
   void count_dropped();
   void spoil();
+  void note_numbers();
   void tell();
   void check();
   void count_whole_run();
@@ -86,6 +89,8 @@ class Simulation final {
   Core core_;
   FairCheck fair_check_;
   scheduler::Clock::time_point now_{};
+  // Preemptions and chunks of each sequence.
+  std::map<SequenceId, std::pair<std::int32_t, std::int32_t>> numbers_;
   std::uint64_t last_id_ = 0;
   StepId last_step_{};
   bool in_flight_ = false;  // core_.plan
@@ -253,6 +258,7 @@ void Simulation::plan() {
   plan_check_.before(core_);
   prefix_check_.before(core_);
   fair_check_.look(core_);
+  note_numbers();
   core_.scheduler.schedule(now_, core_.plan, core_.events);
   tell();
   core_.check_invariants();
@@ -313,6 +319,7 @@ void Simulation::update() {
   core_.events.clear();
   count_dropped();
   spoil();
+  note_numbers();
   core_.scheduler.update(core_.plan, core_.output, core_.events);
   fair_check_.look(core_);
   prefix_check_.after_update(core_);
@@ -352,8 +359,19 @@ void Simulation::spoil() {
   }
 }
 
+// What events are to say of their sequences.
+void Simulation::note_numbers() {
+  numbers_.clear();
+  for (const scheduler::Sequence* s : core_.scheduler.sequences()) {
+    numbers_[s->id] = {s->num_preemptions, s->num_prefill_chunks};
+  }
+}
+
 void Simulation::tell() {
   for (const scheduler::TokenEvent& event : core_.events) {
+    require(std::pair(event.num_preemptions, event.num_prefill_chunks) ==
+                numbers_.at(event.sequence),
+            "preemptions or chunks are told wrong", event.sequence);
     ledger_.tell(event, now_);
     trace(static_cast<std::uint64_t>(event.sequence));
     trace(static_cast<std::uint32_t>(event.token));
@@ -465,6 +483,7 @@ void Simulation::drain() {
 
 void Simulation::fail_all() {
   core_.events.clear();
+  note_numbers();
   core_.scheduler.fail_all(FinishReason::kAbort, core_.events);
   now_ = scheduler::Clock::time_point::max();  // an abort is right at any time now
   tell();
