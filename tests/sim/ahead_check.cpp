@@ -12,13 +12,6 @@ using scheduler::SequenceState;
 using scheduler::StepRow;
 using scheduler::StepSample;
 
-const Sequence* find(const Core& core, SequenceId id) {
-  for (const Sequence* sequence : core.scheduler.sequences()) {
-    if (sequence->id == id) return sequence;
-  }
-  return nullptr;
-}
-
 // The token in flight is its last.
 bool is_at_its_end(const Sequence& sequence) {
   return sequence.num_output_tokens() + 1 == sequence.params.max_tokens;

@@ -2,6 +2,7 @@
 // Core: scheduler, cache and fake model put together, with the values that pass between them. The
 // same for the run under test and for the uncontended one.
 
+#include <algorithm>
 #include <chrono>
 #include <memory>
 #include <utility>
@@ -62,6 +63,29 @@ struct Core {
   scheduler::StepOutput next_output;
   std::vector<scheduler::TokenEvent> events;
 };
+
+// nullptr: it is gone, or was never here.
+[[nodiscard]] inline const scheduler::Sequence* find(const Core& core, SequenceId id) {
+  const auto all = core.scheduler.sequences();
+  const auto found = std::ranges::find(all, id, &scheduler::Sequence::id);
+  return found == all.end() ? nullptr : *found;
+}
+
+// Its row of the last plan; nullptr: it has none.
+[[nodiscard]] inline const scheduler::StepRow* row_of(const Core& core, SequenceId id) {
+  const auto row = std::ranges::find(core.plan.rows, id, &scheduler::StepRow::sequence);
+  return row == core.plan.rows.end() ? nullptr : &*row;
+}
+
+[[nodiscard]] inline bool runs(const scheduler::Sequence& sequence) {
+  return sequence.state == scheduler::SequenceState::kRunning && !sequence.paused;
+}
+// In the queue: not paused, no leader computes its prompt for it, and nothing is read for it. (By
+// its fields, not by what the scheduler makes of them.)
+[[nodiscard]] inline bool waits(const scheduler::Sequence& sequence) {
+  return sequence.state == scheduler::SequenceState::kWaiting && !sequence.paused &&
+         sequence.waits_for == nullptr && sequence.reads == cache::kNoTicket;
+}
 
 // Each half alone is that of others too.
 [[nodiscard]] inline CacheSalt salt_of(std::uint64_t tenant) {

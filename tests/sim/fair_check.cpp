@@ -14,21 +14,9 @@ using scheduler::SequenceState;
 // More pairs than these would be most of a run's time.
 constexpr std::size_t kMaxCompared = 4;
 
-bool waits(const Sequence& sequence) {
-  return sequence.state == SequenceState::kWaiting && !sequence.paused &&
-         sequence.waits_for == nullptr && sequence.reads == cache::kNoTicket;
-}
-
 bool share_one(const std::vector<SequenceId>& a, const std::vector<SequenceId>& b) {
   return std::ranges::any_of(a,
                              [&b](SequenceId id) { return std::ranges::find(b, id) != b.end(); });
-}
-
-const Sequence* find(const Core& core, SequenceId id) {
-  for (const Sequence* sequence : core.scheduler.sequences()) {
-    if (sequence->id == id) return sequence;
-  }
-  return nullptr;
 }
 
 }  // namespace

@@ -10,12 +10,6 @@ namespace {
 using scheduler::Sequence;
 using scheduler::SequenceState;
 
-const Sequence* find(const Core& core, SequenceId id) {
-  const auto all = core.scheduler.sequences();
-  const auto found = std::ranges::find(all, id, &Sequence::id);
-  return found == all.end() ? nullptr : *found;
-}
-
 bool is_seated(const Sequence& sequence) { return sequence.state == SequenceState::kRunning; }
 
 }  // namespace
@@ -119,7 +113,7 @@ void PrefixCheck::after_schedule(const Core& core) {
 const Sequence* PrefixCheck::next_in_line(const Core& core) {
   const Sequence* first = nullptr;
   for (const Sequence* sequence : core.scheduler.sequences()) {
-    if (!sequence->stands_in_queue()) continue;
+    if (!waits(*sequence)) continue;
     if (first != nullptr && first->tenant != sequence->tenant) return nullptr;
     if (first == nullptr || scheduler::RunsBefore{}(*sequence, *first)) first = sequence;
   }

@@ -330,10 +330,9 @@ void Simulation::update() {
 void Simulation::count_dropped() {
   for (const scheduler::StepRow& row : core_.plan.rows) {
     if (row.source_sample < 0) continue;
-    const auto sequences = core_.scheduler.sequences();
-    const auto found = std::ranges::find(sequences, row.sequence, &scheduler::Sequence::id);
-    const bool gone = found == sequences.end();
-    const bool set_back = !gone && (*found)->num_computed_tokens != row.first_position;
+    const scheduler::Sequence* const found = find(core_, row.sequence);
+    const bool gone = found == nullptr;
+    const bool set_back = !gone && found->num_computed_tokens != row.first_position;
     if (gone || set_back) count(Count::kDroppedRows);
     if (set_back) count(Count::kSetBack);
   }
@@ -345,17 +344,16 @@ void Simulation::spoil() {
   for (std::size_t s = 0; s < core_.output.samples.size(); ++s) {
     if (!core_.output.samples[s].fault) continue;
     const auto& row = core_.plan.rows[static_cast<std::size_t>(core_.plan.samples[s].row)];
-    const auto sequences = core_.scheduler.sequences();
-    const auto found = std::ranges::find(sequences, row.sequence, &scheduler::Sequence::id);
-    if (found == sequences.end() || (*found)->num_computed_tokens != row.first_position) continue;
-    for (const cache::BlockTable& table : (*found)->blocks.tables()) {
+    const scheduler::Sequence* const found = find(core_, row.sequence);
+    if (found == nullptr || found->num_computed_tokens != row.first_position) continue;
+    for (const cache::BlockTable& table : found->blocks.tables()) {
       for (const BlockId block : table.blocks()) {
         if (block == kNoBlock || core_.cache.ref_count(block) > 1) continue;
         if (!core_.cache.is_cached(block)) continue;  // nobody will find it
-        core_.model.spoil_block(block, core_.tier, (*found)->salt);
+        core_.model.spoil_block(block, core_.tier, found->salt);
       }
     }
-    prefix_check_.distrust(**found);
+    prefix_check_.distrust(*found);
   }
 }
 
