@@ -131,6 +131,7 @@ void KvCacheManager::commit(SequenceBlocks& blocks, const CacheRoot& root,
                             std::span<const TokenId> tokens, std::int64_t num_computed) {
   if (!enable_prefix_caching_) return;
   const std::int32_t span = prefix_.span_tokens();
+  const std::size_t waiting = slots_out_.size();
   if (blocks.node_ == kNoNode && span <= num_computed) descend(blocks, prefix_.root(root));
   while (blocks.num_committed_ + span <= num_computed && blocks.node_ != kNoNode) {
     const auto begin = static_cast<std::size_t>(blocks.num_committed_);
@@ -142,6 +143,7 @@ void KvCacheManager::commit(SequenceBlocks& blocks, const CacheRoot& root,
     if (tiers_.enabled()) {
       extend_keys(blocks, root, tokens, begin / span_tokens() + 1);
       keep_in_host(blocks, tokens, static_cast<std::int64_t>(begin));
+      if (slots_out_.size() > waiting + 1) prompt_goes_out_ = true;
     }
     blocks.num_committed_ += span;
   }
@@ -247,7 +249,9 @@ std::size_t KvCacheManager::max_tier_copies() const {
 
 bool KvCacheManager::copies_can_wait() const {
   const auto num_slots = static_cast<std::size_t>(tiers_.host().num_slots());
-  return copies_.empty() && slots_out_.size() <= std::min(kMaxSpansWaiting, num_slots / 4) &&
+  if (!copies_.empty()) return false;
+  if (copies_out_.empty()) return true;
+  return !prompt_goes_out_ && slots_out_.size() <= std::min(kMaxSpansWaiting, num_slots / 4) &&
          std::ranges::all_of(copies_out_,
                              [this](const BlockCopy& copy) { return prefix_.holds(copy.from); });
 }
@@ -263,6 +267,7 @@ void KvCacheManager::finish_copies(bool done) {
   copies_out_.clear();
   slots_in_.clear();
   slots_out_.clear();
+  prompt_goes_out_ = false;
 }
 
 // ---- one block ----------------------------------------------------------------------------------

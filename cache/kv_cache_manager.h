@@ -135,8 +135,8 @@ class KvCacheManager final {
   // what an earlier one writes.
   [[nodiscard]] std::span<const BlockCopy> copies_out() const { return copies_out_; }
   [[nodiscard]] std::span<const BlockCopy> copies() const { return copies_; }
-  // A step without any of them may come first: all go out, they are few, and what they read are pages
-  // of the tree still, which no step writes. Ask once the step has all its blocks: a page leaves the
+  // A step without any of them may come first: all go out, they are few, no prompt's (which others
+  // may ask for soon), and what they read are pages of the tree still, which no step writes. Ask once the step has all its blocks: a page leaves the
   // tree before its block is given to anyone, which makes this false, and then the step that writes
   // the block copies the page first. What makes it false does so until finish_copies().
   [[nodiscard]] bool copies_can_wait() const;
@@ -249,6 +249,7 @@ class KvCacheManager final {
   const PageKey tier_context_;
   std::vector<BlockCopy> copies_, copies_out_;
   std::vector<BlockId> slots_in_, slots_out_;  // of the host tier, held for these copies
+  bool prompt_goes_out_ = false;  // several spans of one sequence were computed at once
   std::int32_t reserved_ = 0;
   std::int32_t shared_debt_ = 0;
   std::int64_t table_entries_ = 0;  // over all tables

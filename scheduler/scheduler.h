@@ -191,6 +191,7 @@ class Scheduler final {
   // The parts of update().
   void apply_row(Sequence& sequence, const StepPlan& plan, std::size_t row, std::size_t sample,
                  const StepOutput& output, std::vector<TokenEvent>& events);
+  void distrust_faults(const StepPlan& plan, const StepOutput& output);
   void keep_computed(Sequence& sequence);
 
   // Where a sequence belongs follows from its state, paused and waits_for; leave, change them,

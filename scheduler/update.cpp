@@ -38,6 +38,7 @@ void Scheduler::update(const StepPlan& plan, const StepOutput& output,
   CHECK_EQ(output.copies_completed, static_cast<std::int32_t>(plan.copies.size()));
   // Else there may be some, which the next plan is to do: what was committed while this step ran.
   if (!plan.copies.empty()) cache_.finish_copies();
+  distrust_faults(plan, output);
   std::size_t sample = 0;
   for (std::size_t row = 0; row < plan.rows.size(); ++row) {
     Sequence* const sequence = index_.find(plan.rows[row].sequence);
@@ -56,6 +57,19 @@ void Scheduler::update(const StepPlan& plan, const StepOutput& output,
   std::erase_if(retired_, [&](const auto& ended) { return ended->planned_in <= plan.step_id; });
 }
 
+// Where logits are not finite, entries are not: those of this step, or some that the sequence or
+// others computed before. Whoever began with them would end the same way. Before anyone commits what
+// it computed itself, and has it joined with these.
+void Scheduler::distrust_faults(const StepPlan& plan, const StepOutput& output) {
+  for (std::size_t s = 0; s < plan.samples.size(); ++s) {
+    if (!output.samples[s].fault) continue;
+    const StepRow& row = plan.rows[static_cast<std::size_t>(plan.samples[s].row)];
+    Sequence* const sequence = index_.find(row.sequence);
+    if (sequence == nullptr || sequence->num_computed_tokens != row.first_position) continue;
+    cache_.distrust(sequence->blocks, {.salt = sequence->salt}, sequence->tokens);
+  }
+}
+
 // `sample` is the row's first one.
 void Scheduler::apply_row(Sequence& sequence, const StepPlan& plan, std::size_t row,
                           std::size_t sample, const StepOutput& output,
@@ -69,12 +83,7 @@ void Scheduler::apply_row(Sequence& sequence, const StepPlan& plan, std::size_t 
        ++sample) {
     const StepSample& asked = plan.samples[sample];
     const SampleOutput& result = output.samples[sample];
-    if (result.fault) {
-      // Its entries are not finite somewhere: in this step's, or in what it or others computed
-      // before. Whoever began with them would end the same way.
-      cache_.distrust(sequence.blocks, {.salt = sequence.salt}, sequence.tokens);
-      return end(FinishReason::kError);
-    }
+    if (result.fault) return end(FinishReason::kError);
     CHECK_LE(result.num_tokens, 1);  // several come with speculation
     if (result.num_tokens == 0) continue;
     TokenEvent& event =

@@ -367,27 +367,40 @@ RigOptions with_host_memory() {
   return options;
 }
 
-TEST_CASE("pages on their way out wait, and go before their block is written again") {
+TEST_CASE("a page on its way out waits, and goes before its block is written again") {
   RigOptions options = with_host_memory();
-  options.num_blocks = 4;
+  options.num_blocks = 3;
   Rig rig(options);
-  rig.add({.id = 1, .prompt = 8, .max_tokens = 8});
-  rig.step();  // two pages are full
-  REQUIRE(rig.cache.copies_out().size() == 2);
-  const BlockId last = rig.cache.copies_out()[1].from;
+  rig.add({.id = 1, .prompt = 5, .max_tokens = 7});
+  rig.step();  // a page is full
+  REQUIRE(rig.cache.copies_out().size() == 1);
+  const BlockId source = rig.cache.copies_out()[0].from;
   rig.schedule();
   CHECK(rig.plan.copies.empty());
   REQUIRE(rig.schedule_ahead());
   CHECK(rig.next.copies.empty());
   rig.update_and_go_on();
   rig.update();
-  CHECK(rig.cache.copies_out().size() == 2);
+  CHECK(rig.cache.copies_out().size() == 1);
   rig.scheduler.abort(SequenceId{1});
-  rig.add({.id = 2, .prompt = 12, .max_tokens = 3}, [](Sequence& s) { s.tokens[0] = 7; });
-  rig.schedule();  // takes three blocks of four
+  rig.add({.id = 2, .prompt = 12, .max_tokens = 0}, [](Sequence& s) { s.tokens[0] = 7; });
+  rig.schedule();  // takes all three blocks
+  REQUIRE(rig.plan.copies.size() == 1);
+  CHECK(rig.plan.copies[0].from == source);
+  CHECK(std::ranges::count(rig.plan.block_ids, source) == 1);
+  rig.update();
+}
+
+TEST_CASE("a prompt's pages go out with the next step") {
+  Rig rig(with_host_memory());
+  rig.add({.id = 1, .prompt = 9, .max_tokens = 9});
+  rig.schedule();
+  CHECK(rig.schedule_ahead());
+  rig.update_and_go_on();
+  CHECK_FALSE(rig.schedule_ahead());
+  rig.update();
+  rig.schedule();
   CHECK(rig.plan.copies.size() == 2);
-  CHECK(rig.plan.copies[1].from == last);
-  CHECK(std::ranges::count(rig.plan.block_ids, last) == 1);
   rig.update();
 }
 
