@@ -136,9 +136,10 @@ class KvCacheManager final {
   [[nodiscard]] std::span<const BlockCopy> copies_out() const { return copies_out_; }
   [[nodiscard]] std::span<const BlockCopy> copies() const { return copies_; }
   // A step without any of them may come first: all go out, they are few, no prompt's (which others
-  // may ask for soon), and what they read are pages of the tree still, which no step writes. Ask once the step has all its blocks: a page leaves the
-  // tree before its block is given to anyone, which makes this false, and then the step that writes
-  // the block copies the page first. What makes it false does so until finish_copies().
+  // may ask for soon), and what they read are pages of the tree still, which no step writes. Ask
+  // once the step has all its blocks: a page leaves the tree before its block is given to anyone,
+  // which makes this false, and then the step that writes the block copies the page first. What
+  // makes it false does so until finish_copies().
   [[nodiscard]] bool copies_can_wait() const;
   // done: the step did them; else it will never be heard of again.
   void finish_copies(bool done = true);

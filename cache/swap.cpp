@@ -1,8 +1,8 @@
 // What of a sequence's pages lies off the device: KvCacheManager's part in swapping.
 //
 // A span that is full is copied to the host tier once: a prompt's at once, a few others together,
-// and none later than its block is given to another. So swapping a preempted sequence out only gives its blocks back, and
-// swapping in is a claim that finds its pages in the tree or there.
+// and none later than its block is given to another. So swapping a preempted sequence out only
+// gives its blocks back, and swapping in is a claim that finds its pages in the tree or there.
 
 #include <algorithm>
 

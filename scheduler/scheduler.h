@@ -21,8 +21,9 @@
 //    order, each after the one before it has read and written, and a block is given out to a later
 //    step.
 // 6. A sequence with a leader (n > 1) starts when the leader has computed their prompt but for its
-//    last token, which is then computed in one step with theirs: else it might end before they share
-//    its blocks. Where the leader goes or is paused before that, the first of them leads the others.
+//    last token, which is then computed in one step with theirs: else it might end before they
+//    share its blocks. Where the leader goes or is paused before that, the first of them leads the
+//    others.
 // 7. A sequence whose pages a lower tier may have waits for them outside the queue, read_timeout at
 //    the most and kMaxReadRounds times; those after it go on meanwhile.
 // 8. At most two steps are in flight, the later one planned by schedule_ahead(). What each sequence
@@ -31,10 +32,12 @@
 //    copies is alone in flight; until then pages on their way out stay as they are
 //    (KvCacheManager::copies_can_wait).
 // 9. A prompt that is not finished in this step, the first of its priority, takes at most half of
-//    the tokens for prompts while one with fewer tokens to go could take them: of those that run and
-//    the head of the queue the one with the fewest. So what waits for a short prompt's first token
-//    are shorter ones, not the length of a long one, which is computed at half the speed at least.
-// 10. After construction, no method allocates memory: the caller allocates the sequence and gives it
+//    the tokens for prompts while one with fewer tokens to go could take them: of those that run
+//    and the head of the queue the one with the fewest. So what waits for a short prompt's first
+//    token are shorter ones, not the length of a long one, which is computed at half the speed at
+//    least.
+// 10. After construction, no method allocates memory: the caller allocates the sequence and gives
+// it
 //    (make_room_in), the plan and the events (reserve) their capacity.
 // Cost of a step: O(running + tokens + blocks of the rows), and O(log n) for each of n sequences
 // that comes or goes.

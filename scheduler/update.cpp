@@ -58,8 +58,8 @@ void Scheduler::update(const StepPlan& plan, const StepOutput& output,
 }
 
 // Where logits are not finite, entries are not: those of this step, or some that the sequence or
-// others computed before. Whoever began with them would end the same way. Before anyone commits what
-// it computed itself, and has it joined with these.
+// others computed before. Whoever began with them would end the same way. Before anyone commits
+// what it computed itself, and has it joined with these.
 void Scheduler::distrust_faults(const StepPlan& plan, const StepOutput& output) {
   for (std::size_t s = 0; s < plan.samples.size(); ++s) {
     if (!output.samples[s].fault) continue;

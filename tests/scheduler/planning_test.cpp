@@ -242,7 +242,8 @@ TEST_CASE("a long prompt leaves half of what prompts get to the shortest beside 
   t.rig.update();
 }
 
-TEST_CASE("of several that wait beside a long prompt the shortest is next, and the long one goes on") {
+TEST_CASE(
+    "of several that wait beside a long prompt the shortest is next, and the long one goes on") {
   BesideLong t;
   t.rig.add({.id = 2, .prompt = 400, .max_tokens = 2});
   t.rig.step();

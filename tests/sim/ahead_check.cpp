@@ -69,13 +69,15 @@ void AheadCheck::check_waiting_copies(const Core& core) const {
   std::vector<BlockId> sources;
   for (const cache::BlockCopy& copy : core.cache.copies_out()) sources.push_back(copy.from);
   if (sources.empty()) return;
-  require(2 * sources.size() <= core.host.written_for.size(), "half of host memory waits for pages");
+  require(2 * sources.size() <= core.host.written_for.size(),
+          "half of host memory waits for pages");
   for (const scheduler::StepPlan* plan : {&core.plan, &core.next}) {
     for (const StepRow& row : plan->rows) {
       const Sequence* const sequence = find(core, row.sequence);
       if (sequence == nullptr) continue;
       for (std::size_t g = 0; g < scenario_.groups.size(); ++g) {
-        const auto at = static_cast<std::size_t>(row.first_position / scenario_.groups[g].block_size);
+        const auto at =
+            static_cast<std::size_t>(row.first_position / scenario_.groups[g].block_size);
         const BlockId written = sequence->blocks.table(g).blocks()[at];
         require(std::ranges::find(sources, written) == sources.end(),
                 "a page is written before it went out", row.sequence);

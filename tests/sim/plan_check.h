@@ -59,13 +59,13 @@ class PlanCheck final {
   void check_deadlines(const Core& core, scheduler::Clock::time_point now) const;
 
   const Scenario& scenario_;
-  std::optional<SequenceId> first_;                 // of those that ran before
-  std::vector<SequenceId> ran_before_;              // sorted
+  std::optional<SequenceId> first_;     // of those that ran before
+  std::vector<SequenceId> ran_before_;  // sorted
   // Of those that had a seat: blocks, and preemptions.
   std::map<SequenceId, std::int32_t> held_before_, preempted_before_;
-  std::vector<std::int32_t> references_;            // [block]; scratch
-  std::vector<std::int32_t> in_tables_;             // the same without copies
-  std::vector<std::int32_t> references_before_;     // [block]: a step ago
+  std::vector<std::int32_t> references_;         // [block]; scratch
+  std::vector<std::int32_t> in_tables_;          // the same without copies
+  std::vector<std::int32_t> references_before_;  // [block]: a step ago
   PageSnapshot snapshot_;
   // What the plan's samples point to; and those of the plan ahead.
   std::vector<TokenId> pointed_to_, pointed_to_ahead_;

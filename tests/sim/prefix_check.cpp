@@ -24,8 +24,8 @@ const std::vector<PrefixCheck::Content>& PrefixCheck::contents_of(const Sequence
   std::vector<Content>& contents = contents_[sequence.id];
   const auto size = static_cast<std::size_t>(span_);
   while ((contents.size() + 1) * size <= sequence.tokens.size()) {
-    Content content =
-        contents.empty() ? fold(fold(kNoEntry, sequence.salt.high), sequence.salt.low) : contents.back();
+    Content content = contents.empty() ? fold(fold(kNoEntry, sequence.salt.high), sequence.salt.low)
+                                       : contents.back();
     for (std::size_t i = contents.size() * size; i < (contents.size() + 1) * size; ++i) {
       content = fold(content, static_cast<std::uint64_t>(sequence.tokens[i]));
     }

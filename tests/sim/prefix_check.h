@@ -53,7 +53,7 @@ class PrefixCheck final {
   std::vector<Content> content_of_;                      // [block]
   std::map<SequenceId, std::vector<Content>> contents_;  // of its spans, as far as they were full
   std::set<Content> distrusted_;
-  std::map<SequenceId, std::int32_t> ran_before_;        // with its preemptions
+  std::map<SequenceId, std::int32_t> ran_before_;  // with its preemptions
 };
 
 }  // namespace quire::sim

@@ -338,8 +338,8 @@ void Simulation::count_dropped() {
   }
 }
 
-// Whose logits were not finite: no page that it alone holds is. (What others hold too would be their
-// end as well, which is not by their rules.)
+// Whose logits were not finite: no page that it alone holds is. (What others hold too would be
+// their end as well, which is not by their rules.)
 void Simulation::spoil() {
   for (std::size_t s = 0; s < core_.output.samples.size(); ++s) {
     if (!core_.output.samples[s].fault) continue;
@@ -367,9 +367,9 @@ void Simulation::note_numbers() {
 
 void Simulation::tell() {
   for (const scheduler::TokenEvent& event : core_.events) {
-    require(std::pair(event.num_preemptions, event.num_prefill_chunks) ==
-                numbers_.at(event.sequence),
-            "preemptions or chunks are told wrong", event.sequence);
+    require(
+        std::pair(event.num_preemptions, event.num_prefill_chunks) == numbers_.at(event.sequence),
+        "preemptions or chunks are told wrong", event.sequence);
     ledger_.tell(event, now_);
     trace(static_cast<std::uint64_t>(event.sequence));
     trace(static_cast<std::uint32_t>(event.token));
@@ -488,76 +488,77 @@ void Simulation::fail_all() {
   check();
 }
 
+constexpr const char* kNames[] = {"steps",
+                                  "steps with a running sequence",
+                                  "tokens computed",
+                                  "steps planned ahead",
+                                  "steps not planned ahead",
+                                  "steps ahead while pages wait to go out",
+                                  "steps ahead while pages are read",
+                                  "steps ahead computed early",
+                                  "rows ahead that were dropped",
+                                  "rows ahead of a choice put off",
+                                  "aborts with two steps in flight",
+                                  "endings with a step in flight",
+                                  "requests",
+                                  "refused by size",
+                                  "refused by the queue",
+                                  "sizes at the limit or one off",
+                                  "pools of 1 to 8 blocks",
+                                  "bursts",
+                                  "requests with n > 1",
+                                  "aborts while waiting",
+                                  "aborts while the leader computes",
+                                  "aborts while running",
+                                  "aborts while the reader stalls",
+                                  "aborts with a step in flight",
+                                  "ends by the consumer",
+                                  "readers that stall",
+                                  "readers that go on",
+                                  "deadlines and stalls that ended one",
+                                  "clock jumps",
+                                  "forced preemptions",
+                                  "forced evictions",
+                                  "preemptions",
+                                  "readmissions with a promise",
+                                  "rows that are not finite",
+                                  "choices put off",
+                                  "drains",
+                                  "devices lost",
+                                  "schedulers destroyed",
+                                  "prefix hits",
+                                  "partial hits",
+                                  "forks",
+                                  "pages copied",
+                                  "pages evicted",
+                                  "pages computed twice and joined",
+                                  "spans copied to host memory",
+                                  "spans copied from host memory",
+                                  "spans evicted from host memory",
+                                  "spans written below",
+                                  "spans read from below",
+                                  "spans not found below",
+                                  "preemptions with pages in a tier",
+                                  "readmissions that read pages back",
+                                  "readmissions that compute again",
+                                  "reads that would have cost more",
+                                  "reads that were too late",
+                                  "aborts while pages are read",
+                                  "tier jobs refused",
+                                  "tier reads failed",
+                                  "tier records damaged",
+                                  "tier writes without room",
+                                  "tier records lost",
+                                  "tier jobs that are slow",
+                                  "runs with tiers",
+                                  "runs with windows",
+                                  "runs with several tenants",
+                                  "runs that go ahead",
+                                  "tenants that waited, compared"};
+
 }  // namespace
 
 const char* name_of(Count count) {
-  static constexpr const char* kNames[] = {"steps",
-                                           "steps with a running sequence",
-                                           "tokens computed",
-                                           "steps planned ahead",
-                                           "steps not planned ahead",
-                                           "steps ahead while pages wait to go out",
-                                           "steps ahead while pages are read",
-                                           "steps ahead computed early",
-                                           "rows ahead that were dropped",
-                                           "rows ahead of a choice put off",
-                                           "aborts with two steps in flight",
-                                           "endings with a step in flight",
-                                           "requests",
-                                           "refused by size",
-                                           "refused by the queue",
-                                           "sizes at the limit or one off",
-                                           "pools of 1 to 8 blocks",
-                                           "bursts",
-                                           "requests with n > 1",
-                                           "aborts while waiting",
-                                           "aborts while the leader computes",
-                                           "aborts while running",
-                                           "aborts while the reader stalls",
-                                           "aborts with a step in flight",
-                                           "ends by the consumer",
-                                           "readers that stall",
-                                           "readers that go on",
-                                           "deadlines and stalls that ended one",
-                                           "clock jumps",
-                                           "forced preemptions",
-                                           "forced evictions",
-                                           "preemptions",
-                                           "readmissions with a promise",
-                                           "rows that are not finite",
-                                           "choices put off",
-                                           "drains",
-                                           "devices lost",
-                                           "schedulers destroyed",
-                                           "prefix hits",
-                                           "partial hits",
-                                           "forks",
-                                           "pages copied",
-                                           "pages evicted",
-                                           "pages computed twice and joined",
-                                           "spans copied to host memory",
-                                           "spans copied from host memory",
-                                           "spans evicted from host memory",
-                                           "spans written below",
-                                           "spans read from below",
-                                           "spans not found below",
-                                           "preemptions with pages in a tier",
-                                           "readmissions that read pages back",
-                                           "readmissions that compute again",
-                                           "reads that would have cost more",
-                                           "reads that were too late",
-                                           "aborts while pages are read",
-                                           "tier jobs refused",
-                                           "tier reads failed",
-                                           "tier records damaged",
-                                           "tier writes without room",
-                                           "tier records lost",
-                                           "tier jobs that are slow",
-                                           "runs with tiers",
-                                           "runs with windows",
-                                           "runs with several tenants",
-                                           "runs that go ahead",
-                                           "tenants that waited, compared"};
   static_assert(std::size(kNames) == static_cast<std::size_t>(Count::kNumCounts));
   return kNames[static_cast<std::size_t>(count)];
 }
