@@ -5,62 +5,21 @@
 #include <algorithm>
 #include <array>
 #include <cstdio>
-#include <fstream>
+#include <sstream>
+
+#include "engine/backend/cgroup.h"
 
 namespace quire::engine {
-namespace {
-
-// The smallest of several limits, some of which may not be set.
-class Smallest final {
- public:
-  // The number in a one-line file; none where it is absent or a word ("max").
-  void take_file(const std::string& path) {
-    std::ifstream file(path);
-    std::int64_t value = 0;
-    if (file >> value && value > 0 && (!value_ || value < *value_)) value_ = value;
-  }
-  // The file `name` of mount + path and of every directory above it, down to the mount itself. In a
-  // container the path may name directories of the host that are not visible: no limit.
-  void take_tree(const std::string& mount, std::string path, const char* name) {
-    while (true) {
-      while (path.ends_with('/')) path.pop_back();
-      take_file(mount + path + name);
-      if (path.empty()) return;
-      path.erase(path.rfind('/') == std::string::npos ? 0 : path.rfind('/'));
-    }
-  }
-  [[nodiscard]] std::optional<std::int64_t> value() const { return value_; }
-
- private:
-  std::optional<std::int64_t> value_;
-};
-
-}  // namespace
 
 std::optional<std::int64_t> cgroup_memory_limit(const std::string& root) {
-  constexpr const char* kVersion1 = "/memory.limit_in_bytes";
-  constexpr const char* kVersion2 = "/memory.max";
-  Smallest limit;
-  // Also where the process's path is not told.
-  limit.take_file(root + "/sys/fs/cgroup" + kVersion2);
-  limit.take_file(root + "/sys/fs/cgroup/memory" + kVersion1);
-  // Lines "hierarchy:controllers:path"; version 2 is "0::path".
-  std::ifstream groups(root + "/proc/self/cgroup");
-  for (std::string line; std::getline(groups, line);) {
-    const std::size_t first = line.find(':');
-    const std::size_t second = first == std::string::npos ? first : line.find(':', first + 1);
-    if (second == std::string::npos) continue;
-    std::string controllers(1, ',');
-    controllers.append(line, first + 1, second - first - 1).push_back(',');
-    const std::string path = line.substr(second + 1);
-    if (controllers == ",,") {
-      limit.take_tree(root + "/sys/fs/cgroup", path, kVersion2);
-      limit.take_tree(root + "/sys/fs/cgroup/unified", path, kVersion2);
-    } else if (controllers.find(",memory,") != std::string::npos) {
-      limit.take_tree(root + "/sys/fs/cgroup/memory", path, kVersion1);
-    }
+  std::optional<std::int64_t> smallest;
+  for (const auto& [directory, version] : cgroup_directories(root, "memory", {"memory"})) {
+    std::istringstream line(
+        first_line(directory + (version == 2 ? "/memory.max" : "/memory.limit_in_bytes")));
+    std::int64_t limit = 0;  // a word ("max") is none
+    if (line >> limit && limit > 0 && (!smallest || limit < *smallest)) smallest = limit;
   }
-  return limit.value();
+  return smallest;
 }
 
 std::int64_t available_memory() {
