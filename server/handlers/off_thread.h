@@ -73,7 +73,7 @@ class OffThread final {
       }
       const std::lock_guard lock(mutex);
       result = std::move(made);
-      failure = thrown;
+      failure = std::move(thrown);  // the owner's alone from here on
       if (listener != nullptr) listener->on_ready();
     }
   };

@@ -42,7 +42,7 @@ class Blocked final {
   bool ended_ = false;
 };
 
-// Jobs that write their names into a text.
+// Jobs that write their names into a text. The pool has one thread, whose text it is.
 struct Diary {
   explicit Diary(WorkPool& shared_pool) : pool(shared_pool) {}
   auto post(std::string_view lane, char name) {
@@ -51,10 +51,10 @@ struct Diary {
   // The text once `count` have written.
   std::string read(std::size_t count) {
     while (true) {
-      std::promise<void> done;
-      while (!pool.post("reader", [&done] { done.set_value(); })) std::this_thread::yield();
-      done.get_future().wait();
-      if (text.size() >= count) return text;
+      std::promise<std::string> so_far;
+      const auto tell = [this, &so_far] { so_far.set_value(text); };
+      while (!pool.post("reader", tell)) std::this_thread::yield();
+      if (std::string read = so_far.get_future().get(); read.size() >= count) return read;
     }
   }
   WorkPool& pool;
@@ -186,7 +186,8 @@ TEST_CASE("a client that leaves while its body waits takes it along") {
     while (live.service().bodies().used() < 100000) std::this_thread::yield();
   }
   while (live.service().bodies().used() > 0) std::this_thread::yield();
-  CHECK(live.service().in_flight() == 0);
+  while (live.service().in_flight() > 0) std::this_thread::yield();
+  CHECK(Client(live.port()).ask(get("/livez")).status == 200);
 }
 
 }  // namespace
