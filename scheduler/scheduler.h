@@ -37,8 +37,7 @@
 //    token are shorter ones, not the length of a long one, which is computed at half the speed at
 //    least.
 // 10. After construction, no method allocates memory: the caller allocates the sequence and gives
-// it
-//    (make_room_in), the plan and the events (reserve) their capacity.
+//    it (make_room_in), the plan and the events (reserve) their capacity.
 // Cost of a step: O(running + tokens + blocks of the rows), and O(log n) for each of n sequences
 // that comes or goes.
 

@@ -51,8 +51,7 @@ struct Sequence {
 
   // The scheduler's own; meaningless to others.
   std::chrono::steady_clock::time_point expires_at{};  // deadline, or end of patience while paused
-  std::int32_t flow_slot =
-      -1;  // the place in the queue of its tenant and priority, and its own there
+  std::int32_t flow_slot = -1;  // the queue's flow it is of, and its own place in that heap
   Sequence* heap_parent = nullptr;
   Sequence* heap_left = nullptr;
   Sequence* heap_right = nullptr;

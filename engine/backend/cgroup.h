@@ -19,7 +19,7 @@ struct CgroupDirectory {
 
 // The directories of the process's cgroup for `controller` ("cpu", "memory"), and of all above it
 // up to the mounts, under the file system `root` ("" is the machine's own). v1_mounts: the names
-// under which version 1 mounts the controller. Some may not exist, and a file may be named twice.
+// under which version 1 mounts the controller. Some may not exist, and one may be named twice.
 [[nodiscard]] std::vector<CgroupDirectory> cgroup_directories(
     const std::string& root, std::string_view controller,
     std::initializer_list<std::string_view> v1_mounts);
