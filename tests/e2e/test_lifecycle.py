@@ -48,7 +48,11 @@ class Shutdown(unittest.TestCase):
         watcher.send(get("/pages?stream=1"))
         self.assertEqual(watcher.read_head()[0], 200)
         dripping = Connection(daemon.port)
-        dripping.send(post("/v1/completions", self.LONG)[:-1])
+        request = post("/v1/completions", self.LONG, headers="Expect: 100-continue\r\n")
+        body = request.index(b"\r\n\r\n") + 4
+        dripping.send(request[:body])
+        self.assertEqual(dripping.read_head()[0], 100)  # read before the signal comes
+        dripping.send(request[body:-1])
         daemon.process.send_signal(signal.SIGTERM)
         self.assertTrue(b"".join(watcher.chunks()).endswith(b"data: [DONE]\n\n"))
         self.assertEqual(dripping.read_head()[0], 503)
