@@ -68,7 +68,8 @@ TEST_CASE("a deadline shorter than the measured wait is refused at once") {
     crowd.back()->send(completion({{"prompt", "a"}, {"max_tokens", 1500}, {"stream", true}}));
     REQUIRE(crowd.back()->read_until("text/event-stream"));
   }
-  // Four wait, each for some 200 tokens of at least 5 ms.
+  while (live.engine().status().waiting < 4) std::this_thread::sleep_for(1ms);
+  // Each waits for some 200 tokens of at least 5 ms.
   REQUIRE(live.service().expected_wait() > 1s);
   const std::int64_t accepted = live.engine().status().requests_accepted;
   const Answer refused = Client(live.port()).ask(completion(one, timeout("500")));

@@ -22,12 +22,7 @@ namespace quire::engine::cpu {
 inline constexpr std::int64_t kPanelColumns = 32;  // output features per panel of a packed weight
 inline constexpr int kMaxTileRows = 32;            // of any kernel
 
-// Words between the k's of a packed block of `rows` rows of x: a power of two keeps them aligned.
-[[nodiscard]] constexpr int packed_stride(int rows) {
-  return rows == 1 ? 1 : rows <= 4 ? 4 : rows <= 8 ? 8 : 16;
-}
-
-// The same for kernels that read a packed block row by row.
+// Words between the k's of a packed block of `rows` rows of x.
 [[nodiscard]] constexpr int rows_as_they_are(int rows) { return rows; }
 [[nodiscard]] constexpr int rows_of_tile(int) { return 16; }
 
@@ -74,7 +69,7 @@ struct LinearKernels {
   std::int64_t unit_words = 1;  // of a packed row of x
   // A lone block of rows asks for what lies so many bytes ahead of it.
   std::int64_t lone_ahead = 0;
-  int (*stride)(int rows) = packed_stride;  // of a packed block of x
+  int (*stride)(int rows) = rows_as_they_are;  // of a packed block of x
   bool paired = false;                      // weights lie in pairs of k, as matrix tiles read them
   LinearKernel run[kMaxTileRows + 1] = {};  // by rows of the tile
   // A lone block of rows, which is bound by memory more than others are. Null: run does.
