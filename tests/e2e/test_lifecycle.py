@@ -254,10 +254,12 @@ class BadStart(unittest.TestCase):
 
     def test_port_in_use(self):
         with Daemon(model=str(self.folder)) as daemon:
-            done = subprocess.run([binary(), "serve", "--model", str(self.folder), "--port",
-                                   str(daemon.port)], capture_output=True, text=True, timeout=END_SECONDS)
-            self.assertEqual(done.returncode, 1, done.stderr)
-            self.assertIn(str(daemon.port), done.stderr)
+            for flag in ("--port", "--metrics-port"):  # a flag given twice: the last one counts
+                with self.subTest(flag):
+                    done = self.serve(flag, str(daemon.port))
+                    self.assertEqual(done.returncode, 1, done.stderr)
+                    self.assertIn(f"{flag}: cannot listen on", done.stderr)
+                    self.assertIn(str(daemon.port), done.stderr)
             self.assertEqual(ask(daemon.port, get("/health")).status, 200)
 
 
