@@ -1,11 +1,11 @@
 // The thread pool and the count of processors.
 
 #include <chrono>
-#include <filesystem>
-#include <fstream>
 
 #include "engine/backend/cpu/cpu_count.h"
 #include "engine/backend/cpu/thread_pool.h"
+
+#include "tests/backend/fake_root.h"
 
 #include <catch2/catch.hpp>  // after ours: its CHECK is the one meant here
 
@@ -65,58 +65,43 @@ TEST_CASE("a worker that is held up does not hold up the items it has not begun"
   }
 }
 
-struct FakeRoot {
-  std::filesystem::path path;
-  FakeRoot() {
-    std::string name = (std::filesystem::temp_directory_path() / "quire-cgroup-XXXXXX").string();
-    REQUIRE(mkdtemp(name.data()) != nullptr);
-    path = name;
-  }
-  ~FakeRoot() { std::filesystem::remove_all(path); }
-  void write(const std::string& file, const std::string& text) const {
-    const std::filesystem::path target = path / file;
-    std::filesystem::create_directories(target.parent_path());
-    std::ofstream(target) << text;
-  }
-};
-
 TEST_CASE("the CPU quota of cgroup version 2 is the smallest of all ancestors") {
-  const FakeRoot root;
-  root.write("proc/self/cgroup", "0::/pods/one/container\n");
-  REQUIRE_FALSE(cgroup_cpu_quota(root.path.string()));
-  root.write("sys/fs/cgroup/pods/one/container/cpu.max", "max 100000\n");
-  REQUIRE_FALSE(cgroup_cpu_quota(root.path.string()));
-  root.write("sys/fs/cgroup/pods/one/container/cpu.max", "400000 100000\n");
-  REQUIRE(cgroup_cpu_quota(root.path.string()) == 4.0);
-  root.write("sys/fs/cgroup/pods/cpu.max", "150000 100000\n");
-  REQUIRE(cgroup_cpu_quota(root.path.string()) == 1.5);
+  const test::FakeRoot root;
+  root.write("proc/self/cgroup", "0::/pods/one/container");
+  REQUIRE_FALSE(cgroup_cpu_quota(root.path()));
+  root.write("sys/fs/cgroup/pods/one/container/cpu.max", "max 100000");
+  REQUIRE_FALSE(cgroup_cpu_quota(root.path()));
+  root.write("sys/fs/cgroup/pods/one/container/cpu.max", "400000 100000");
+  REQUIRE(cgroup_cpu_quota(root.path()) == 4.0);
+  root.write("sys/fs/cgroup/pods/cpu.max", "150000 100000");
+  REQUIRE(cgroup_cpu_quota(root.path()) == 1.5);
 }
 
 TEST_CASE("the CPU quota of a container whose path is not visible is read at the mount") {
-  const FakeRoot root;
-  root.write("proc/self/cgroup", "0::/\n");
-  root.write("sys/fs/cgroup/cpu.max", "50000 100000\n");
-  REQUIRE(cgroup_cpu_quota(root.path.string()) == 0.5);
+  const test::FakeRoot root;
+  root.write("proc/self/cgroup", "0::/");
+  root.write("sys/fs/cgroup/cpu.max", "50000 100000");
+  REQUIRE(cgroup_cpu_quota(root.path()) == 0.5);
 }
 
 TEST_CASE("the CPU quota of cgroup version 1") {
-  const FakeRoot root;
+  const test::FakeRoot root;
   root.write("proc/self/cgroup",
-             "12:memory:/docker/abc\n3:cpu,cpuacct:/docker/abc\n1:name=systemd:/\n");
-  root.write("sys/fs/cgroup/cpu,cpuacct/cpu.cfs_quota_us", "-1\n");
-  root.write("sys/fs/cgroup/cpu,cpuacct/cpu.cfs_period_us", "100000\n");
-  REQUIRE_FALSE(cgroup_cpu_quota(root.path.string()));
-  root.write("sys/fs/cgroup/cpu/docker/abc/cpu.cfs_quota_us", "250000\n");
-  root.write("sys/fs/cgroup/cpu/docker/abc/cpu.cfs_period_us", "100000\n");
-  REQUIRE(cgroup_cpu_quota(root.path.string()) == 2.5);
+             "12:memory:/docker/abc\n3:cpu,cpuacct:/docker/abc\n1:name=systemd:/");
+  root.write("sys/fs/cgroup/cpu,cpuacct/cpu.cfs_quota_us", "-1");
+  root.write("sys/fs/cgroup/cpu,cpuacct/cpu.cfs_period_us", "100000");
+  REQUIRE_FALSE(cgroup_cpu_quota(root.path()));
+  root.write("sys/fs/cgroup/cpu/docker/abc/cpu.cfs_quota_us", "250000");
+  root.write("sys/fs/cgroup/cpu/docker/abc/cpu.cfs_period_us", "100000");
+  REQUIRE(cgroup_cpu_quota(root.path()) == 2.5);
 }
 
 TEST_CASE("nonsense in the cgroup files is no quota") {
-  const FakeRoot root;
-  REQUIRE_FALSE(cgroup_cpu_quota(root.path.string()));
-  root.write("proc/self/cgroup", "garbage\n0::relative\n:::\n");
-  root.write("sys/fs/cgroup/cpu.max", "many few\n");
-  REQUIRE_FALSE(cgroup_cpu_quota(root.path.string()));
+  const test::FakeRoot root;
+  REQUIRE_FALSE(cgroup_cpu_quota(root.path()));
+  root.write("proc/self/cgroup", "garbage\n0::relative\n:::");
+  root.write("sys/fs/cgroup/cpu.max", "many few");
+  REQUIRE_FALSE(cgroup_cpu_quota(root.path()));
   REQUIRE(available_cpus() >= 1);
 }
 

@@ -16,6 +16,20 @@ struct Span {
   PageKey key;
 };
 
+// Three spans, each key made of all before it.
+struct Prompt {
+  Prompt() {
+    for (std::size_t i = 0; i < 3; ++i) {
+      keys.push_back(child_key(i == 0 ? PageKey{} : keys.back(), span(i)));
+    }
+  }
+  [[nodiscard]] std::span<const TokenId> span(std::size_t i) const {
+    return std::span(tokens).subspan(2 * i, 2);
+  }
+  std::vector<TokenId> tokens{1, 2, 3, 4, 5, 6};
+  std::vector<PageKey> keys;
+};
+
 // Takes every job; the test says when and how they end.
 struct HandTier final : LowerTier {
   bool may_have(const PageKey& key) override { return has.contains(key.words); }
@@ -98,19 +112,14 @@ TEST_CASE("what is kept is written below once, and held until that is done") {
 TEST_CASE("reads: a ticket waits for all of them, whatever becomes of each") {
   HandTier lower;
   Tiers tiers(8, 2, ReadPolicy::kAlways, &lower);
-  const std::vector<TokenId> tokens{1, 2, 3, 4, 5, 6};
-  std::vector<PageKey> keys;
-  for (std::size_t i = 0; i < 3; ++i) {
-    keys.push_back(
-        child_key(i == 0 ? PageKey{} : keys.back(), std::span(tokens).subspan(2 * i, 2)));
-  }
-  CHECK((tiers.request(keys, tokens, 0, 3) == kNoTicket));  // nobody has them
-  for (const PageKey& key : keys) lower.has.insert(key.words);
-  const ReadTicket ticket = tiers.request(keys, tokens, 0, 3);
+  const Prompt prompt;
+  CHECK((tiers.request(prompt.keys, prompt.tokens, 0, 3) == kNoTicket));  // nobody has them
+  for (const PageKey& key : prompt.keys) lower.has.insert(key.words);
+  const ReadTicket ticket = tiers.request(prompt.keys, prompt.tokens, 0, 3);
   REQUIRE((ticket != kNoTicket));
   REQUIRE(lower.jobs.size() == 3);
-  CHECK(
-      (tiers.request(keys, tokens, 1, 3) == ticket));  // whoever wants the same waits for the same
+  CHECK((tiers.request(prompt.keys, prompt.tokens, 1, 3) ==
+         ticket));  // whoever wants the same waits for the same
   lower.end_first(TierOutcome::kDone);
   lower.end_first(TierOutcome::kFailed);
   tiers.poll();
@@ -119,8 +128,8 @@ TEST_CASE("reads: a ticket waits for all of them, whatever becomes of each") {
   lower.end_first(TierOutcome::kAbsent);
   tiers.poll();
   CHECK_FALSE(tiers.is_pending(ticket));
-  CHECK((tiers.ready(keys[0], std::span(tokens).first(2)) != kNoBlock));
-  CHECK((tiers.ready(keys[1], std::span(tokens).subspan(2, 2)) == kNoBlock));
+  CHECK((tiers.ready(prompt.keys[0], prompt.span(0)) != kNoBlock));
+  CHECK((tiers.ready(prompt.keys[1], prompt.span(1)) == kNoBlock));
   CHECK(tiers.stats().lower_reads == 1);
   CHECK(tiers.stats().lower_read_failures == 1);
   CHECK(tiers.stats().lower_misses == 1);
@@ -130,27 +139,22 @@ TEST_CASE("reads: a ticket waits for all of them, whatever becomes of each") {
 TEST_CASE("a span that is read does not take the place of another of its prompt") {
   HandTier lower;
   Tiers tiers(3, 2, ReadPolicy::kAlways, &lower);
-  const std::vector<TokenId> tokens{1, 2, 3, 4, 5, 6};
-  std::vector<PageKey> keys;
-  for (std::size_t i = 0; i < 3; ++i) {
-    keys.push_back(
-        child_key(i == 0 ? PageKey{} : keys.back(), std::span(tokens).subspan(2 * i, 2)));
-  }
+  const Prompt prompt;
   const auto keep = [&](const PageKey& key, std::span<const TokenId> of) {
     tiers.kept(tiers.keep(key, of));
   };
   // The prompt's first and third span, then another's.
-  keep(keys[0], std::span(tokens).first(2));
-  keep(keys[2], std::span(tokens).subspan(4, 2));
+  keep(prompt.keys[0], prompt.span(0));
+  keep(prompt.keys[2], prompt.span(2));
   keep(Span(9).key, Span(9).tokens);
   tiers.poll();
   for (int i = 0; i < 3; ++i) lower.end_first(TierOutcome::kDone);
   tiers.poll();
-  lower.has.insert(keys[1].words);
+  lower.has.insert(prompt.keys[1].words);
   const std::size_t first = GENERATE(0u, 1u);
-  REQUIRE((tiers.request(keys, tokens, first, 3) != kNoTicket));
-  CHECK((tiers.ready(keys[0], std::span(tokens).first(2)) != kNoBlock));
-  CHECK((tiers.ready(keys[2], std::span(tokens).subspan(4, 2)) != kNoBlock));
+  REQUIRE((tiers.request(prompt.keys, prompt.tokens, first, 3) != kNoTicket));
+  CHECK((tiers.ready(prompt.keys[0], prompt.span(0)) != kNoBlock));
+  CHECK((tiers.ready(prompt.keys[2], prompt.span(2)) != kNoBlock));
   CHECK((tiers.ready(Span(9).key, Span(9).tokens) == kNoBlock));
   lower.end_first(TierOutcome::kDone);
   tiers.poll();
