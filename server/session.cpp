@@ -92,8 +92,9 @@ Awaitable<bool> Session::read_header(RequestParser& parser) {
     const Receive got = co_await receive(deadline);
     if (got == Receive::kClosed) co_return false;
     if (got == Receive::kTimeout) {
-      if (!connection_->input.empty())
+      if (!connection_->input.empty()) {
         co_await refuse_parse(408, "The request did not come in time.");
+      }
       co_return false;
     }
   }
